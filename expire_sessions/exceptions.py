@@ -1,0 +1,34 @@
+"""Everything this package raises on its own account, in one tree."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = [
+    "ExpireSessionsError",
+    "InvalidLimits",
+    "InvalidSetup",
+    "StoreUnavailable",
+]
+
+
+class ExpireSessionsError(Exception):
+    """The root of the tree: catches whatever this package raises itself."""
+
+
+class InvalidSetup(ExpireSessionsError, ImproperlyConfigured):
+    """The settings do not add up to a working session store."""
+
+
+class InvalidLimits(ExpireSessionsError, ValueError):
+    """An ``expire_check`` handler left something in the dictionary that is no limit.
+
+    Raised out of the save that follows a login, so nobody gets in above a limit
+    that is not known; on any other save it is logged and nothing is ended.
+    """
+
+
+class StoreUnavailable(ExpireSessionsError):
+    """Redis did not answer, or refused the command (full, read-only, loading).
+
+    Nothing is known about the session then, so nobody is signed out: the
+    request fails, the cookie stays. ``__cause__`` is the error of redis-py.
+    """

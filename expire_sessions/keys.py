@@ -1,0 +1,115 @@
+"""The names of everything that is kept in Redis, and of the sessions themselves.
+
+==============================================  ==========  ==========================
+key                                             type        holds
+==============================================  ==========  ==========================
+``django.contrib.sessions.cache<session key>``  string      the payload, as Django's
+                                                            cache backend writes it
+``expire_sessions:index:<quoted user pk>``      sorted set  session key -> last seen,
+                                                            in microseconds of the
+                                                            server's clock
+``expire_sessions:call:<session key>``          string      for a minute, what the last
+                                                            call did that made or moved
+                                                            this session: a repeated
+                                                            call is known by it
+==============================================  ==========  ==========================
+
+Every name goes through the cache's ``make_key``: ``KEY_PREFIX``, ``VERSION`` and
+``KEY_FUNCTION`` hold. Payloads live as long as their sessions, an index as long
+as the longest payload in it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, TypeGuard
+from urllib.parse import quote, unquote
+
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS
+from django.contrib.sessions.backends.cache import KEY_PREFIX
+from django.utils.crypto import get_random_string
+
+from expire_sessions.exceptions import InvalidSetup
+
+__all__ = ["Keys", "is_session_key", "new_session_key", "session_id"]
+
+INDEX: Final = "expire_sessions:index:"
+CALL: Final = "expire_sessions:call:"
+
+SHORTEST: Final = 8
+"""Characters of a session key at least: the bound of Django's ``SessionBase``."""
+
+LONGEST: Final = 128
+"""Characters of a session key at most. Django's have 32; anything longer than
+this was not made here, and is not worth a request to Redis."""
+
+
+def new_session_key() -> str:
+    """Draw a session key: 32 characters, 165 bits, as Django does."""
+    return get_random_string(32, VALID_KEY_CHARS)
+
+
+def is_session_key(key: object) -> TypeGuard[str]:
+    """Tell whether a cookie's value can be a session key at all. No round trip."""
+    return isinstance(key, str) and SHORTEST <= len(key) <= LONGEST and key.isascii()
+
+
+def session_id(session_key: str) -> str:
+    """Return the public name of a session: the hex SHA-256 of its key."""
+    return hashlib.sha256(session_key.encode()).hexdigest()
+
+
+class Keys:
+    """Names the Redis keys of one cache alias.
+
+    Args:
+        make_key: the cache's own, from a name to the key in Redis.
+
+    Raises:
+        InvalidSetup: ``KEY_FUNCTION`` takes names apart or hashes them. The
+            scripts and the sweep need the parts before and after a name.
+    """
+
+    def __init__(self, make_key: Callable[[str], str]) -> None:
+        self._make_key = make_key
+        self.payload_frame: Final = _frame(make_key, KEY_PREFIX)
+        self._index_frame: Final = _frame(make_key, INDEX)
+
+    def payload(self, session_key: str) -> str:
+        """Return the key of a session's data."""
+        return self._make_key(KEY_PREFIX + session_key)
+
+    def call(self, session_key: str) -> str:
+        """Return the key that tells a repeated call."""
+        return self._make_key(CALL + session_key)
+
+    def index(self, user_id: str) -> str:
+        """Return the key of a user's index."""
+        return self._make_key(INDEX + quote(user_id, safe=""))
+
+    @property
+    def every_index(self) -> str:
+        """The pattern for SCAN that matches each index of this alias."""
+        head, tail = map(_escape, self._index_frame)
+        return f"{head}*{tail}"
+
+    def user_id(self, index_key: str) -> str:
+        """Return whose index this is: the reverse of ``index``."""
+        head, tail = self._index_frame
+        return unquote(index_key.removeprefix(head).removesuffix(tail))
+
+
+def _frame(make_key: Callable[[str], str], prefix: str) -> tuple[str, str]:
+    """Return what ``make_key`` puts before and after a name with this prefix."""
+    probe = "expire0sessions0probe0name"
+    head, found, tail = str(make_key(prefix + probe)).partition(probe)
+    if not found or probe in tail:
+        raise InvalidSetup(
+            "The session cache's KEY_FUNCTION must keep the name in one piece, with"
+            " nothing but a constant before and after it."
+        )
+    return head, tail
+
+
+def _escape(text: str) -> str:
+    """Escape what SCAN takes for a pattern."""
+    return "".join(f"\\{char}" if char in "*?[]^-\\" else char for char in text)

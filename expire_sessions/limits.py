@@ -1,0 +1,90 @@
+"""Who may have how many sessions: what settings and ``expire_check`` make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.functional import SimpleLazyObject
+
+from expire_sessions.conf import conf, problem_with
+from expire_sessions.exceptions import InvalidLimits
+from expire_sessions.signals import expire_check
+
+__all__ = ["Limits", "limits_for"]
+
+SETTINGS: Final = {"max_users": "EXPIRE_MAX_USERS", "log_limit": "EXPIRE_LOG_LIMIT"}
+"""The keys a handler may leave in the dictionary, and the settings they override."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds for one user."""
+
+    max_users: int
+    """Sessions the user may have; 0: no limit."""
+
+    log_limit: int | None
+    """Ended rows of the user that are kept; None: all."""
+
+
+if TYPE_CHECKING:  # it takes a parameter in the stubs alone
+    LazyObject = SimpleLazyObject[object]
+else:
+    LazyObject = SimpleLazyObject
+
+
+class _LazyUser(LazyObject):
+    """A user that is fetched when a handler looks at it, and not before."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Signal.send asks every sender for __func__, to tell bound methods.
+        if name == "__func__":
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+
+def _find_user(user_id: str) -> object:
+    # Here, for SESSION_ENGINE is imported before the app registry is ready.
+    from django.contrib.auth import get_user_model  # noqa: PLC0415
+
+    return get_user_model()._default_manager.get(pk=user_id)
+
+
+def limits_for(user_id: str, user: object | None = None) -> Limits:
+    """Send ``expire_check`` and return what its handlers left.
+
+    Args:
+        user_id: the primary key, as the session holds it.
+        user: the user, where it is at hand.
+
+    Raises:
+        InvalidLimits: a handler left something that is no limit.
+        InvalidSetup: a setting has a wrong value.
+        Exception: whatever a handler raises.
+    """
+    _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
+    settings: dict[str, Any] = {"max_users": conf.max_users}
+    sender = _LazyUser(partial(_find_user, user_id)) if user is None else user
+    expire_check.send(sender=sender, settings=settings)
+    return _checked(settings)
+
+
+def _checked(settings: Mapping[str, Any]) -> Limits:
+    if "max_users" not in settings:
+        raise InvalidLimits("An expire_check handler removed 'max_users'.")
+    for key, value in settings.items():
+        if key not in SETTINGS:
+            known = ", ".join(sorted(SETTINGS))
+            raise InvalidLimits(
+                f"An expire_check handler left {key!r}, which this version does not"
+                f" know; it knows {known}."
+            )
+        if problem := problem_with(SETTINGS[key], value):
+            raise InvalidLimits(
+                f"An expire_check handler left {key!r} as {value!r}; it {problem}."
+            )
+    return Limits(
+        max_users=settings["max_users"] or 0,
+        log_limit=settings.get("log_limit", conf.log_limit),
+    )

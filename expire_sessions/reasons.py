@@ -1,0 +1,41 @@
+"""Why a session ended, in the words that history and signals use."""
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["FOUND_GONE", "EndReason"]
+
+
+class EndReason(StrEnum):
+    """The value is what ``LoggedSession.end_reason`` holds."""
+
+    LOGOUT = "logout"
+    """The user signed out."""
+
+    EVICTED = "evicted"
+    """A newer session needed its place, or the limit was lowered."""
+
+    ENDED = "ended"
+    """Somebody ended it through ``UserSessions``."""
+
+    FLUSHED = "flushed"
+    """Its data was dropped: another user signed in with the same browser, or
+    the password had been changed elsewhere."""
+
+    DELETED = "deleted"
+    """Code of the project deleted it by its key."""
+
+    EXPIRED = "expired"
+    """Nobody ended it: its age had passed when it was looked for."""
+
+    LOST = "lost"
+    """No session was found for a login of the last minute: the process that
+    handled the login died, or is still at it (then the row opens again)."""
+
+    INTERRUPTED = "interrupted"
+    """The login found its browser's session gone before it could take its place."""
+
+
+FOUND_GONE: Final = (EndReason.EXPIRED, EndReason.LOST)
+"""Reasons that say only that a session was not there. A better one replaces
+them, and a session that turns out to be live reopens its row."""

@@ -1,0 +1,95 @@
+"""The signals of this package. ``receivers`` holds what listens to them here.
+
+None of them carries a session key. ``session_id`` is its hash, ``user_id`` the
+user's primary key as a string, as the session holds it.
+
+``expire_check`` is sent with ``send``: an error in a handler is seen. All others
+are sent with ``send_robust``: a listener that fails breaks no login.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from django.dispatch import Signal
+
+__all__ = [
+    "expire_check",
+    "session_ended",
+    "session_entering",
+    "session_rotated",
+    "session_started",
+    "sessions_swept",
+    "superuser_handler",
+]
+
+expire_check: Final = Signal()
+"""Asks how many sessions a user may have, before that limit is tested.
+
+Arguments:
+    sender: the user; a lazy object where only the id is known, so a handler
+        that does not look at it costs no query.
+    settings (dict): ``{"max_users": EXPIRE_MAX_USERS}``. A handler changes it
+        for this user: ``max_users`` is an int from 1, or 0 or None for no limit.
+        It may add ``log_limit`` (see ``EXPIRE_LOG_LIMIT``).
+"""
+
+session_entering: Final = Signal()
+"""A login is about to take its place. History writes its row here, before the
+session can be ended by another login.
+
+Arguments:
+    sender: the session store's class.
+    user_id (str), session_id (str).
+    context (dict): ``ip`` and ``user_agent`` of the login (str or None), empty
+        for a login without a request.
+"""
+
+session_started: Final = Signal()
+"""A login has its place.
+
+Arguments:
+    sender, user_id, session_id, context: as for ``session_entering``.
+    live (frozenset[str] or None): the ids of all live sessions of the user in
+        that instant, this one among them; None where there are too many to list.
+"""
+
+session_rotated: Final = Signal()
+"""A session goes on under a new key (password change, a new SECRET_KEY).
+
+Arguments:
+    sender: the session store's class.
+    user_id (str), session_id (str): the new id.
+    previous_id (str): the id until now.
+"""
+
+session_ended: Final = Signal()
+"""A session is no longer usable.
+
+Arguments:
+    sender: the session store's class, or ``UserSessions``.
+    user_id (str or None): None where a key was deleted whose owner is not known.
+    session_id (str).
+    reason (expire_sessions.reasons.EndReason).
+    context (dict): ``ip`` and ``user_agent`` of the login that caused it, where
+        one did; ``log_limit`` (int or None) where ``expire_check`` was asked.
+"""
+
+sessions_swept: Final = Signal()
+"""``clearsessions`` has dropped the dead members of every index; what keeps
+records of sessions can now look which of them are still live.
+
+Arguments:
+    sender: the session store's class.
+    dropped (int): how many members had no payload.
+"""
+
+
+def superuser_handler(
+    sender: Any, settings: MutableMapping[str, Any], **kwargs: object
+) -> None:
+    """Give superusers no limit. Not connected: ``expire_check.connect(...)`` does it.
+
+    It looks at the user, which costs one query where the user is not known yet.
+    """
+    if sender.is_superuser:
+        settings["max_users"] = 0
