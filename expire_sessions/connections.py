@@ -1,0 +1,139 @@
+"""One client for each cache alias and process.
+
+``caches[alias]`` is built anew in every thread and every ASGI request, and builds
+a client with it. What a session needs of it is the same each time, and safe to
+share between threads and after a fork: redis-py's pools see to that.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.core.cache import InvalidCacheBackendError, caches
+from django.core.exceptions import ImproperlyConfigured
+from django_redis.cache import RedisCache
+from django_redis.client import HerdClient, ShardClient
+
+from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.installed import APP, is_installed
+from expire_sessions.keys import Keys
+
+__all__ = ["Connection", "Seen", "connection_for", "forget_connections", "redis_cache"]
+
+
+class Seen:
+    """The sessions that this process has marked seen in the current interval.
+
+    It saves round trips and nothing hangs on it: where it forgets, a touch more is
+    sent. So it needs no lock, and is emptied when it grows past ``most``.
+    """
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
+        self._interval = -1
+        self._keys: set[str] = set()
+
+    def is_due(self, key: str, seconds: float | None) -> bool:
+        """Tell whether this session is to be touched, every ``seconds`` at most."""
+        if seconds is None:
+            return False
+        return seconds == 0 or key not in self._current(seconds)
+
+    def add(self, key: str, seconds: float | None) -> None:
+        """Note that the session has just been marked seen."""
+        if seconds:
+            self._current(seconds).add(key)
+
+    def _current(self, seconds: float) -> set[str]:
+        interval = int(time.monotonic() / seconds)
+        if interval != self._interval or len(self._keys) >= self._most:
+            self._interval, self._keys = interval, set()
+        return self._keys
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the index and the engine need of one cache alias."""
+
+    alias: str
+    client: Any
+    """redis-py's client of the primary, as django-redis has set it up."""
+
+    keys: Keys
+    encode: Callable[[dict[str, Any]], bytes]
+    decode: Callable[[bytes], Any]
+    """The cache's serializer and compressor."""
+
+    seen: Seen = field(default_factory=Seen)
+
+
+_connections: Final[dict[str, Connection]] = {}
+_lock: Final = threading.Lock()
+
+
+def connection_for(alias: str) -> Connection:
+    """Return the connection of a cache alias, the same one each time.
+
+    Opens no connection yet. No round trip.
+
+    Raises:
+        InvalidSetup: the alias is not one that sessions can be kept in.
+    """
+    try:
+        return _connections[alias]
+    except KeyError:
+        with _lock:
+            if alias not in _connections:
+                _connections[alias] = _connect(alias)
+            return _connections[alias]
+
+
+def forget_connections() -> None:
+    """Build every connection anew on its next use: the settings have changed."""
+    _connections.clear()
+
+
+def redis_cache(alias: str) -> RedisCache:
+    """Return a cache object of its own for ``alias``. No round trip.
+
+    Raises:
+        InvalidSetup: the alias is missing, not of django-redis, or of a client
+            class that cannot hold sessions.
+    """
+    try:
+        cache = caches.create_connection(alias)
+        client = cache.client if isinstance(cache, RedisCache) else None
+    except (InvalidCacheBackendError, ImproperlyConfigured, ImportError) as error:
+        raise InvalidSetup(f"The cache {alias!r} cannot be used: {error}") from error
+    if not isinstance(cache, RedisCache):
+        raise InvalidSetup(
+            f"The cache {alias!r} must be a django_redis.cache.RedisCache; it is a"
+            f" {type(cache).__module__}.{type(cache).__qualname__}."
+        )
+    if isinstance(client, HerdClient):
+        raise InvalidSetup(
+            f"The cache {alias!r} uses HerdClient, which wraps each value with an age"
+            " of its own; sessions need the plain DefaultClient or SentinelClient."
+        )
+    if isinstance(client, ShardClient):
+        raise InvalidSetup(
+            f"The cache {alias!r} uses ShardClient, which keeps the sessions of one"
+            " user on several servers; a limit needs them on one."
+        )
+    return cache
+
+
+def _connect(alias: str) -> Connection:
+    if not is_installed():  # its check never runs where nothing imports this package
+        raise InvalidSetup(f"Add {APP!r} to INSTALLED_APPS: it keeps the history.")
+    client = redis_cache(alias).client
+    return Connection(
+        alias=alias,
+        # For writing: with replicas configured, only the primary knows what is live.
+        client=client.get_client(write=True),
+        keys=Keys(client.make_key),
+        encode=client.encode,
+        decode=client.decode,
+    )

@@ -1,0 +1,265 @@
+"""A user's sessions in Redis: the core. It sees a Redis client and strings.
+
+Whose sessions they are, how many are allowed and what is told to whom is decided
+above. Every method says how many round trips it makes; each raises
+``StoreUnavailable`` where Redis does not answer or refuses.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Final, NamedTuple
+
+from redis.exceptions import RedisError
+
+from expire_sessions import scripts
+from expire_sessions.connections import Connection
+from expire_sessions.exceptions import StoreUnavailable
+
+__all__ = ["Index", "Member", "Mode", "Removed", "Saved"]
+
+BATCH: Final = 500
+"""Keys in one step of a sweep: a few tenths of a millisecond of the server's time."""
+
+INDEXES: Final = 100
+"""Indexes in one step of a sweep."""
+
+
+class Mode(StrEnum):
+    """What a save expects to find."""
+
+    NEW = "new"
+    """No payload yet."""
+
+    UPDATE = "update"
+    """A payload, which is written anew."""
+
+    KEEP = "keep"
+    """A payload, which is left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a save has done to the user's other sessions (session keys)."""
+
+    evicted: list[str]
+    """Live ones that were too many: ended."""
+
+    gone: list[str]
+    """Members whose payload had expired: dropped from the index."""
+
+    live: list[str] | None
+    """All that are live now, told to a login only; None: too many to list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal found."""
+
+    payload: bool
+    """The session was live."""
+
+    member: bool
+    """The index knew it."""
+
+
+class Member(NamedTuple):
+    """A live session in the index."""
+
+    session_key: str
+    seen: int
+    """Microseconds since 1970 by the server's clock."""
+
+
+class Index:
+    """The operations of section "What happens" of the README, one method each."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._alias = connection.alias
+        self._client = connection.client
+        self._keys = connection.keys
+
+    def read(self, session_key: str) -> bytes | None:
+        """Return the payload, or None where the session is not live. One round trip."""
+        with self._answering():
+            payload: bytes | None = self._client.execute_command(
+                "GET", self._keys.payload(session_key)
+            )
+        return payload
+
+    def exists(self, session_key: str) -> bool:
+        """Tell whether the session is live. One round trip."""
+        with self._answering():
+            return bool(
+                self._client.execute_command("EXISTS", self._keys.payload(session_key))
+            )
+
+    def save(  # noqa: PLR0913 - all that one round trip is to do
+        self,
+        mode: Mode,
+        session_key: str,
+        *,
+        user_id: str | None,
+        payload: bytes = b"",
+        age: int = 0,
+        call: str | None = None,
+        limit: int = 0,
+        entering: bool = False,
+    ) -> Saved | None:
+        """Save a session and keep its user's sessions at the limit, atomically.
+
+        One round trip. The session becomes the most recently seen of its user; of
+        the others, the least recently seen end that are too many.
+
+        Args:
+            mode: what must be there. KEEP writes no payload.
+            user_id: None for an anonymous session, which has no index.
+            age: milliseconds the session lives from now on; 0, with KEEP, leaves
+                its age as it is.
+            call: with NEW, a name for this call: one that is repeated under the same
+                name, because its reply was lost, succeeds.
+            limit: how many sessions may be live; 0: no limit.
+            entering: a login takes its place: ``Saved.live`` is wanted.
+
+        Returns:
+            None where the mode does not fit what is there: nothing was changed.
+        """
+        keys = self._keys
+        names = [keys.payload(session_key), keys.call(session_key)]
+        if user_id is not None:
+            names.append(keys.index(user_id))
+        with self._answering():
+            reply = scripts.SAVE.run(
+                self._client,
+                names,
+                [
+                    mode.value,
+                    payload,
+                    age,
+                    call or "",
+                    session_key,
+                    limit,
+                    int(entering),
+                    *keys.payload_frame,
+                ],
+            )
+        if not reply[0]:
+            return None
+        evicted, gone, live = reply[1:]
+        return Saved(
+            evicted=_texts(evicted),
+            gone=_texts(gone),
+            live=None if live is None else _texts(live),
+        )
+
+    def remove(self, session_key: str, user_id: str | None) -> Removed:
+        """End a session: payload and member together. One round trip."""
+        names = [self._keys.payload(session_key)]
+        if user_id is not None:
+            names.append(self._keys.index(user_id))
+        with self._answering():
+            deleted, removed = scripts.REMOVE.run(self._client, names, [session_key])
+        return Removed(payload=bool(deleted), member=bool(removed))
+
+    def rotate(
+        self, old: str, new: str, *, user_id: str | None, payload: bytes, age: int
+    ) -> str | None:
+        """Move a session from its ``old`` key to a ``new`` one. One round trip.
+
+        Returns:
+            The session key that it has now: ``new``, or the one that a faster
+            rotation gave it; None where it has ended. An anonymous session always
+            gets ``new``.
+        """
+        keys = self._keys
+        names = [keys.payload(old), keys.payload(new), keys.call(old)]
+        if user_id is not None:
+            names.append(keys.index(user_id))
+        with self._answering():
+            reply = scripts.ROTATE.run(self._client, names, [old, new, payload, age])
+        return None if reply is None else _text(reply)
+
+    def members(self, user_ids: Iterable[str]) -> list[list[Member]]:
+        """Return the live sessions of each user, least recently seen first.
+
+        Two round trips for all users together. No payload is read.
+        """
+        with self._answering():
+            pipeline = self._client.pipeline(transaction=False)
+            for user_id in user_ids:
+                pipeline.zrange(self._keys.index(user_id), 0, -1, withscores=True)
+            known = [
+                [Member(_text(key), int(seen)) for key, seen in reply]
+                for reply in pipeline.execute()
+            ]
+            live = self._live([member.session_key for each in known for member in each])
+        return [
+            [member for member in members if member.session_key in live]
+            for members in known
+        ]
+
+    def sweep(self) -> Iterator[tuple[str, str]]:
+        """Drop the members without payload from every index of this cache alias.
+
+        Yields user id and session key of each after it was dropped. It goes in steps
+        of some hundred keys, two to three round trips each: safe beside live traffic,
+        and where it is interrupted the rest waits for the next sweep.
+        """
+        with self._answering():
+            found = self._client.scan_iter(match=self._keys.every_index, count=BATCH)
+            indexes = map(_text, found)
+            while batch := list(islice(indexes, INDEXES)):
+                yield from self._sweep(batch)
+
+    def _sweep(self, indexes: list[str]) -> Iterator[tuple[str, str]]:
+        cursors = dict.fromkeys(indexes, 0)
+        while cursors:
+            pipeline = self._client.pipeline(transaction=False)
+            for index, cursor in cursors.items():
+                pipeline.zscan(index, cursor, count=BATCH)
+            replies = dict(zip(cursors, pipeline.execute(), strict=True))
+            members = [
+                (index, _text(key))
+                for index, (_, found) in replies.items()
+                for key, _ in found
+            ]
+            for at in range(0, len(members), BATCH):
+                yield from self._drop_dead(members[at : at + BATCH])
+            cursors = {index: reply[0] for index, reply in replies.items() if reply[0]}
+
+    def _drop_dead(self, members: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        # A payload that is gone never comes back, so nothing can happen in between.
+        live = self._live([key for _, key in members])
+        pipeline = self._client.pipeline(transaction=False)
+        dead = [(index, key) for index, key in members if key not in live]
+        for index, key in dead:
+            pipeline.zrem(index, key)
+        pipeline.execute()
+        yield from ((self._keys.user_id(index), key) for index, key in dead)
+
+    def _live(self, session_keys: list[str]) -> set[str]:
+        pipeline = self._client.pipeline(transaction=False)
+        for key in session_keys:
+            pipeline.exists(self._keys.payload(key))
+        replies = pipeline.execute()
+        return {key for key, n in zip(session_keys, replies, strict=True) if n}
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            raise StoreUnavailable(
+                f"Redis, in the cache {self._alias!r}, gave no usable answer:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+
+
+def _texts(reply: list[bytes]) -> list[str]:
+    return [key.decode() for key in reply]
+
+
+def _text(key: bytes) -> str:
+    return key.decode()

@@ -1,0 +1,50 @@
+-- Move a session to a new key. It stays the same session: nobody is evicted, and
+-- in the index the new member takes the old one's score.
+--
+-- KEYS  1 old payload
+--       2 new payload
+--       3 call of the old key: where it was moved to, for a minute
+--       4 index of the user; absent for an anonymous session
+-- ARGV  1 old session key
+--       2 new session key
+--       3 data of the new payload
+--       4 age in milliseconds
+--
+-- Returns the session key that the session has now: the new one, or, when another
+-- rotation was faster, the one which that gave it. nil when the session has ended.
+-- An anonymous session never follows another rotation: two people may be signing in.
+
+local A_MINUTE = 60000
+
+local old, new, call, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local was, becomes, data, age = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+if index and redis.call("EXISTS", old) == 0 then
+  local successor = redis.call("GET", call)
+  -- This very call again, and the session was ended while the reply was under way.
+  if successor == becomes and redis.call("EXISTS", new) == 0 then return false end
+  return successor
+end
+local score, index_life
+if index then
+  score = redis.call("ZSCORE", index, was)
+  index_life = redis.call("PTTL", index)
+  if not score then  -- written by Django's own backend, and not seen since
+    local time = redis.call("TIME")
+    score = string.format("%.0f", time[1] * 1000000 + time[2])
+  end
+end
+
+redis.call("DEL", old)
+if index then redis.call("ZREM", index, was) end
+redis.call("SET", new, data, "PX", age)
+if index then
+  redis.call("ZADD", index, score, becomes)
+  if index_life == -1 then  -- it holds a payload that never expires
+    redis.call("PERSIST", index)
+  else
+    redis.call("PEXPIRE", index, math.max(age, index_life))
+  end
+  redis.call("SET", call, becomes, "PX", A_MINUTE)
+end
+return becomes

@@ -1,0 +1,100 @@
+-- Save a session, or mark it seen, and keep its user's sessions at the limit.
+--
+-- KEYS  1 payload
+--       2 call: tells whether a "new" is this very call again
+--       3 index of the user; absent for an anonymous session
+-- ARGV  1 mode: "new" (must not exist) | "update" (must exist)
+--               | "keep" (must exist; its data is left as it is)
+--       2 data of the payload; "" with "keep"
+--       3 age in milliseconds; 0 leaves the age as it is ("keep" only)
+--       4 name of this call; "" unless "new"
+--       5 session key, the member of the index
+--       6 limit; 0: none
+--       7 "1" when a login takes its place with this save
+--       8 what comes before a session key in the name of a payload
+--       9 what comes after it
+--
+-- Returns {0} when the mode does not fit what exists: nothing was changed. Else
+-- {1, evicted, gone, live}: session keys that were ended for the limit; that were
+-- dropped because their payload was gone; for a login, all that are live now, or
+-- nil where there are too many to list.
+--
+-- All reads come before the first write, and the first write needs no memory where
+-- there is one to make: Redis refuses a script for lack of memory at its first
+-- write or not at all, so a login that evicts works on a full server.
+
+local LIST_AT_MOST = 100  -- sessions of a user without limit that a login looks at
+local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond that
+local A_MINUTE = 60000
+
+local payload, call, index = KEYS[1], KEYS[2], KEYS[3]
+local mode, data, age, name = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local me, limit, entering = ARGV[5], tonumber(ARGV[6]), ARGV[7] == "1"
+local head, tail = ARGV[8], ARGV[9]
+
+local exists = redis.call("EXISTS", payload) == 1
+if mode == "new" then
+  -- Exists, and not through this call: the key is taken. Made by this call and gone
+  -- again: the session was ended while the reply was under way.
+  local again = redis.call("GET", call) == name
+  if exists ~= again then return {0} end
+elseif not exists then
+  return {0}
+end
+local life = age > 0 and age or redis.call("PTTL", payload)
+
+local others, gone, excess, complete = {}, {}, 0, false  -- others: live, oldest first
+local seen, index_life
+if index then
+  local time = redis.call("TIME")
+  seen = time[1] * 1000000 + time[2]
+  -- A clock that was set back, or a replica's that lags, must not make this
+  -- session look older than the ones before it.
+  local newest = redis.call("ZREVRANGE", index, 0, 0, "WITHSCORES")
+  if newest[1] and newest[1] ~= me and tonumber(newest[2]) >= seen then
+    seen = tonumber(newest[2]) + 1
+  end
+  index_life = redis.call("PTTL", index)
+
+  local joining = not redis.call("ZSCORE", index, me)
+  local count = redis.call("ZCARD", index) + (joining and 1 or 0)
+  local last  -- the rank up to which the others are looked at, oldest first
+  if limit > 0 and (entering or count > limit) or entering and count <= LIST_AT_MOST then
+    last, complete = -1, entering and count <= LIST_AT_MOST
+  elseif limit == 0 and joining then
+    last = LOOK_AT_LEAST - 1
+  end
+  for _, other in ipairs(last and redis.call("ZRANGE", index, 0, last) or {}) do
+    if other ~= me then
+      local found = redis.call("EXISTS", head .. other .. tail) == 1
+      table.insert(found and others or gone, other)
+    end
+  end
+  if limit > 0 then excess = math.max(0, #others + 1 - limit) end
+end
+
+if exists and life > 0 then redis.call("PEXPIRE", payload, life) end
+local evicted, live = {}, {me}
+for rank, other in ipairs(others) do
+  if rank <= excess then
+    redis.call("DEL", head .. other .. tail)
+    redis.call("ZREM", index, other)
+    table.insert(evicted, other)
+  else
+    table.insert(live, other)
+  end
+end
+for _, other in ipairs(gone) do redis.call("ZREM", index, other) end
+
+if mode ~= "keep" then redis.call("SET", payload, data, "PX", age) end
+if index then
+  redis.call("ZADD", index, string.format("%.0f", seen), me)
+  if life < 0 or index_life == -1 then  -- it holds a payload that never expires
+    redis.call("PERSIST", index)
+  else
+    redis.call("PEXPIRE", index, math.max(life, index_life))
+  end
+end
+if mode == "new" then redis.call("SET", call, name, "PX", A_MINUTE) end
+
+return {1, evicted, gone, complete and live}
