@@ -1,0 +1,142 @@
+"""The login history: one row for each login, kept small by ``EXPIRE_LOG_LIMIT``."""
+
+import datetime
+from collections.abc import Collection
+from typing import Any, ClassVar, Final, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from expire_sessions.clients import USER_AGENT_LENGTH
+from expire_sessions.reasons import FOUND_GONE, EndReason
+
+__all__ = ["LoggedSession", "LoggedSessionQuerySet"]
+
+BATCH: Final = 500
+"""Rows that one statement closes or deletes: well below the 999 variables of an
+old SQLite, and short enough to hold no lock for long."""
+
+IN_FLIGHT: Final = datetime.timedelta(minutes=1)
+"""A login that takes longer than this between its row and its place has died."""
+
+
+class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
+    """What is asked of the history, and the few ways in which it changes."""
+
+    def active(self) -> Self:
+        """Rows whose session has not ended."""
+        return self.filter(ended_at=None)
+
+    def ended(self) -> Self:
+        """Rows whose session has ended."""
+        return self.exclude(ended_at=None)
+
+    def for_user(self, user: Any) -> Self:
+        """Rows of one user: an instance or a primary key."""
+        return self.filter(user=user)
+
+    def close(self, session_id: str, reason: EndReason) -> int:
+        """End a row. One query.
+
+        A row that was only found gone takes a better reason; one that has a better
+        reason keeps it.
+        """
+        open_to = Q(ended_at=None)
+        if reason not in FOUND_GONE:
+            open_to |= Q(end_reason__in=FOUND_GONE)
+        return self.filter(open_to, session_id=session_id).update(
+            ended_at=timezone.now(), end_reason=reason
+        )
+
+    def follow(self, previous_id: str, session_id: str) -> int:
+        """Let the row of a session go on under its new id. One query."""
+        return self.filter(
+            Q(ended_at=None) | Q(end_reason__in=FOUND_GONE), session_id=previous_id
+        ).update(session_id=session_id, ended_at=None, end_reason="")
+
+    def close_gone(self, rows: Collection["LoggedSession"]) -> None:
+        """End rows whose session was not found. One or two queries for 500 rows.
+
+        A row of the last minute may be that of a login on its way to its place:
+        it ends as lost, which is not pruned in that minute and can be reopened.
+        """
+        now = timezone.now()
+        lost = [row.pk for row in rows if row.date_logged > now - IN_FLIGHT]
+        expired = [row.pk for row in rows if row.date_logged <= now - IN_FLIGHT]
+        for pks, reason in ((lost, EndReason.LOST), (expired, EndReason.EXPIRED)):
+            for at in range(0, len(pks), BATCH):
+                self.active().filter(pk__in=pks[at : at + BATCH]).update(
+                    ended_at=now, end_reason=reason
+                )
+
+    def reopen(self, session_ids: Collection[str]) -> None:
+        """Take back that these sessions were found gone. One query for 500 ids."""
+        ids = list(session_ids)
+        for at in range(0, len(ids), BATCH):
+            self.filter(
+                session_id__in=ids[at : at + BATCH], end_reason__in=FOUND_GONE
+            ).update(ended_at=None, end_reason="")
+
+    def prune(self, user: Any, keep: int) -> None:
+        """Delete all but the newest ``keep`` ended rows of one user, and no other.
+
+        One query, and two more for each 500 rows that are too many. Safe beside
+        another prune: both delete the same rows.
+        """
+        since = timezone.now() - IN_FLIGHT
+        ended = (
+            self.for_user(user)
+            .ended()
+            .exclude(end_reason=EndReason.LOST, date_logged__gt=since)
+            .order_by("-ended_at", "-pk")
+        )
+        while pks := list(ended.values_list("pk", flat=True)[keep : keep + BATCH]):
+            # By number: MySQL has no LIMIT in a subquery. Ended still: a row may
+            # have been reopened since.
+            self.ended().filter(pk__in=pks).delete()
+            if len(pks) < BATCH:
+                break
+
+
+class LoggedSession(models.Model):
+    """One login, and how it ended."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="logged_sessions",
+        verbose_name=_("user"),
+    )
+    session_id = models.CharField(
+        _("session id"),
+        max_length=64,
+        unique=True,
+        help_text=_("The hash of the session key; the key itself is a secret."),
+    )
+    ip = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    user_agent = models.CharField(
+        _("user agent"), max_length=USER_AGENT_LENGTH, blank=True
+    )
+    date_logged = models.DateTimeField(_("signed in"), default=timezone.now)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    end_reason = models.CharField(_("reason"), max_length=32, blank=True)
+
+    objects = LoggedSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("logged session")
+        verbose_name_plural = _("logged sessions")
+        indexes: ClassVar = [
+            models.Index(fields=["user", "ended_at"], name="expire_sessions_user_ended")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.date_logged:%Y-%m-%d %H:%M}"
+
+    @property
+    def active(self) -> bool:
+        """Whether the session has not ended, as far as the history knows."""
+        return self.ended_at is None
