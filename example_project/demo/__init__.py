@@ -1,0 +1,1 @@
+"""The main job, shown with real browsers: ``python -m example_project.demo``."""

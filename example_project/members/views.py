@@ -1,0 +1,34 @@
+"""The pages of the example site."""
+
+from django.contrib import messages
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from expire_sessions.models import LoggedSession
+from expire_sessions.sessions import UserSessions
+
+NEWEST = 20
+
+
+class SignIn(LoginView):
+    """Django's own login, and a greeting. The limit is no matter of views."""
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Sign in and say so."""
+        response = super().form_valid(form)
+        messages.success(self.request, "You have signed in.")
+        return response
+
+
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """Show who you are, where you are signed in and when you were."""
+    if not request.user.is_authenticated:
+        return render(request, "members/home.html")
+    sessions = UserSessions(request.user, request.session.session_key)
+    history = LoggedSession.objects.for_user(request.user).order_by("-date_logged")
+    context = {"sessions": sessions.list(), "history": history[:NEWEST]}
+    return render(request, "members/home.html", context)
