@@ -1,0 +1,1 @@
+"""User models with the primary keys that projects have."""
