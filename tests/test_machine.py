@@ -1,0 +1,330 @@
+"""The engine against a model of its rules in plain Python, whatever the order of steps.
+
+The model is a list for each user: the sessions in the order in which they were
+seen. What is live in Redis, what each browser finds and what the history shows must
+follow from it after every step, through the sync and the async methods alike.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import alogin, get_user_model, login
+from django.contrib.sessions.backends.base import UpdateError
+from django.http import HttpRequest
+from django.test import override_settings
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from expire_sessions.backend import SessionStore
+from expire_sessions.connections import connection_for
+from expire_sessions.index import Index
+from expire_sessions.keys import session_id
+from expire_sessions.models import LoggedSession
+from expire_sessions.sessions import UserSessions
+
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
+
+NAMES = ("ann", "bob")
+
+
+@dataclass(eq=False)
+class Browser:
+    """What one browser holds: a cookie; and what the rules say of its session."""
+
+    name: str
+    key: str
+    data: dict[str, int] = field(default_factory=dict)
+    live: bool = True
+    indexed: bool = True
+
+
+class Calls:
+    """The methods of a store, called as they are."""
+
+    def sign_in(self, user: Any) -> SessionStore:
+        """Log in as a view does, and save as the middleware does."""
+        request = HttpRequest()
+        store = request.session = SessionStore()
+        login(request, user)
+        store.save()
+        return store
+
+    def __call__(self, store: SessionStore, method: str, *args: Any) -> Any:
+        """Call a method."""
+        return getattr(store, method)(*args)
+
+
+class AsyncCalls(Calls):
+    """Their async twins."""
+
+    def sign_in(self, user: Any) -> SessionStore:
+        """Log in as an async view does."""
+        request = HttpRequest()
+        store = request.session = SessionStore()
+
+        async def sign_in() -> None:
+            await alogin(request, user)
+            await store.asave()
+
+        async_to_sync(sign_in)()
+        return store
+
+    def __call__(self, store: SessionStore, method: str, *args: Any) -> Any:
+        """Call the twin of a method."""
+        return async_to_sync(getattr(store, f"a{method}"))(*args)
+
+
+class Rules(RuleBasedStateMachine):
+    """The steps. Each does one thing to the engine and the same to the model."""
+
+    call: ClassVar[Calls] = Calls()
+    browsers = Bundle("browsers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        connection_for("default").client.flushall()
+        LoggedSession.objects.all().delete()
+        users = get_user_model()._default_manager
+        self.users = {name: users.get_or_create(username=name)[0] for name in NAMES}
+        self.sessions: dict[str, list[Browser]] = {name: [] for name in NAMES}
+        self.limit = 1
+        self.rows = 0
+
+    @initialize(target=browsers, count=st.integers(0, 4))
+    def begin(self, count: int) -> MultipleResults[Browser]:
+        """Start with some sessions, and as many allowed."""
+        self.limit = max(count, 1)
+        browsers = [self.enter("ann") for _ in range(count)]
+        return multiple(*browsers)
+
+    @rule(limit=st.integers(0, 4))
+    def change_limit(self, limit: int) -> None:
+        """Set another limit; 0 is none. It takes effect with the next save or touch."""
+        self.limit = limit
+
+    @rule(target=browsers, name=st.sampled_from(("ann", "ann", *NAMES)))
+    def sign_in(self, name: str) -> Browser:
+        """Sign in with a new browser."""
+        return self.enter(name)
+
+    def enter(self, name: str) -> Browser:
+        """Sign in, here and in the model."""
+        with self.configured():
+            store = self.call.sign_in(self.users[name])
+        browser = Browser(name, str(store.session_key))
+        self.rows += 1
+        self.is_seen(browser)
+        self.no_member_is_dead(name)
+        return browser
+
+    @rule(browser=browsers)
+    def visit(self, browser: Browser) -> None:
+        """Load the session, which marks it seen."""
+        store = SessionStore(browser.key)
+        with self.configured():
+            value = self.call(store, "get", "x")
+        assert value == (browser.data.get("x") if browser.live else None)
+        assert (store.session_key == browser.key) is browser.live
+        self.is_seen(browser)
+
+    @rule(browser=browsers, value=st.integers())
+    def change(self, browser: Browser, value: int) -> None:
+        """Load, set something, save."""
+        store = SessionStore(browser.key)
+        with self.configured():
+            self.call(store, "get", "x")
+            if not browser.live:
+                return
+            self.is_seen(browser)
+            self.call(store, "set" if self.is_async else "__setitem__", "x", value)
+            self.call(store, "save")
+        browser.data["x"] = value
+        self.is_seen(browser)
+
+    @rule(browser=browsers, other=browsers, value=st.integers())
+    def save_late(self, browser: Browser, other: Browser, value: int) -> None:
+        """Load one session, end another (or the same), then save the first."""
+        store = SessionStore(browser.key)
+        with self.configured():
+            self.call(store, "get", "x")
+            self.is_seen(browser)
+            was_live = browser.live
+            self.end_through_the_list(other)
+            self.call(store, "set" if self.is_async else "__setitem__", "x", value)
+            if browser.live:
+                self.call(store, "save")
+                browser.data["x"] = value
+                self.is_seen(browser)
+            elif was_live:
+                with pytest.raises(UpdateError):
+                    self.call(store, "save")
+
+    @rule(browser=browsers)
+    def save_every_request(self, browser: Browser) -> None:
+        """Save what was not changed."""
+        store = SessionStore(browser.key)
+        with self.configured():
+            self.call(store, "get", "x")
+            if not browser.live:
+                return
+            self.is_seen(browser)
+            self.call(store, "save")
+        self.is_seen(browser)
+
+    @rule(browser=browsers)
+    def rotate(self, browser: Browser) -> None:
+        """Give the session a new key, as a password change does."""
+        store = SessionStore(browser.key)
+        with self.configured():
+            self.call(store, "get", "x")
+            self.is_seen(browser)
+            self.call(store, "cycle_key")
+        if browser.live:
+            assert store.session_key != browser.key
+            browser.key = str(store.session_key)
+
+    @rule(browser=consumes(browsers))
+    def sign_out(self, browser: Browser) -> None:
+        """Sign out; the cookie leads nowhere from now on."""
+        store = SessionStore(browser.key)
+        with self.configured():
+            self.call(store, "get", "x")
+            self.is_seen(browser)
+            self.call(store, "flush")
+        self.ends(browser)
+
+    @rule(browser=browsers)
+    def end_by_key(self, browser: Browser) -> None:
+        """Delete a session by its key, without having loaded it."""
+        with self.configured():
+            self.call(SessionStore(), "delete", browser.key)
+        self.ends(browser)
+
+    @rule(browser=browsers)
+    def end_through_the_list(self, browser: Browser) -> None:
+        """End a session as its user does on another device."""
+        sessions = UserSessions(self.users[browser.name])
+        found = sessions.end(session_id(browser.key))
+        assert found is (browser.live and browser.indexed)
+        if found:
+            self.ends(browser)
+
+    @rule(browser=browsers)
+    def expire(self, browser: Browser) -> None:
+        """Let the payload expire."""
+        connection = connection_for("default")
+        connection.client.delete(connection.keys.payload(browser.key))
+        browser.live = False
+
+    @rule(name=st.sampled_from(NAMES))
+    def lose_index(self, name: str) -> None:
+        """Lose the index of a user. Each session joins again when it is seen."""
+        connection = connection_for("default")
+        user = self.users[name]
+        connection.client.delete(connection.keys.index(str(user.pk)))
+        for browser in self.sessions[name]:
+            browser.indexed = False
+
+    @rule()
+    def clear_sessions(self) -> None:
+        """Sweep."""
+        with self.configured():
+            self.call(SessionStore(), "clear_expired")
+        for name in NAMES:
+            self.sessions[name] = [b for b in self.sessions[name] if b.live]
+
+    def no_member_is_dead(self, name: str) -> None:
+        """After a login the index holds no member without a payload."""
+        connection = connection_for("default")
+        index = connection.keys.index(str(self.users[name].pk))
+        expected = {b.key for b in self.sessions[name] if b.live and b.indexed}
+        members = connection.client.zrange(index, 0, -1)
+        assert {member.decode() for member in members} == expected
+
+    def is_seen(self, browser: Browser) -> None:
+        """Note in the model what a save or a touch does."""
+        if not browser.live:
+            return
+        mine = self.sessions[browser.name]
+        if browser in mine:
+            mine.remove(browser)
+        mine.append(browser)
+        browser.indexed = True
+        known = [b for b in mine if b.live and b.indexed]
+        for victim in known[: -self.limit] if self.limit else []:
+            self.ends(victim)
+
+    def ends(self, browser: Browser) -> None:
+        """Note in the model that a session is over."""
+        browser.live = False
+        mine = self.sessions[browser.name]
+        if browser in mine:
+            mine.remove(browser)
+
+    def configured(self) -> override_settings:
+        """The settings of the step: each load touches, so that the order is known."""
+        return override_settings(EXPIRE_MAX_USERS=self.limit, EXPIRE_TOUCH_INTERVAL=0)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the async twins are called."""
+        return isinstance(self.call, AsyncCalls)
+
+    @invariant()
+    def redis_is_as_the_model(self) -> None:
+        """The live sessions of each user are those of the model, in its order."""
+        index = Index(connection_for("default"))
+        for name, user in self.users.items():
+            members = index.members([str(user.pk)])[0]
+            expected = [b.key for b in self.sessions[name] if b.live and b.indexed]
+            assert [member.session_key for member in members] == expected
+
+    @invariant()
+    def each_login_has_one_row(self) -> None:
+        """One login, one row; an ended one has a reason and a time, an active none."""
+        rows = LoggedSession.objects.all()
+        assert rows.count() == self.rows
+        assert not rows.ended().filter(end_reason="").exists()
+        assert not rows.active().exclude(end_reason="").exists()
+
+    def teardown(self) -> None:
+        """Sweep twice over: then the history agrees with Redis again."""
+        for each in self.sessions.values():
+            for browser in [b for b in each if b.live]:
+                self.visit(browser)
+        self.clear_sessions()
+        live = {session_id(b.key) for each in self.sessions.values() for b in each}
+        active = LoggedSession.objects.active().values_list("session_id", flat=True)
+        assert set(active) == live
+
+
+class AsyncRules(Rules):
+    """The same through the async twins."""
+
+    call = AsyncCalls()
+
+
+@pytest.mark.parametrize("rules", [Rules, AsyncRules])
+def test_the_engine_follows_the_model(rules: type[Rules]) -> None:
+    run_state_machine_as_test(
+        rules,
+        settings=settings(
+            max_examples=60 if rules is Rules else 25,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
