@@ -1,0 +1,182 @@
+"""What an operation costs: round trips and queries, counted where they are sent."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import login
+from django.core.cache import caches
+from django.http import HttpRequest
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django_redis.client import DefaultClient
+from redis.connection import AbstractConnection
+
+from expire_sessions.backend import SessionStore
+from expire_sessions.connections import connection_for, forget_connections
+from expire_sessions.sessions import UserSessions
+from tests.workers import sign_in as sign_in_store
+
+SignIn = Callable[..., Client]
+
+
+class Trips:
+    """Counts what is sent to Redis: a command, or a pipeline of them, is one."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def during(self, call: Callable[[], object]) -> int:
+        """Return how many round trips a call makes."""
+        before = self.sent
+        call()
+        return self.sent - before
+
+
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
+    """A counter on every connection, which works as before."""
+    counter = Trips()
+    send = AbstractConnection.send_packed_command
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+        counter.sent += 1
+        send(self, *args, **kwargs)  # type: ignore[no-untyped-call] # redis-py's
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
+    return counter
+
+
+@pytest.fixture
+def store(ann: Any) -> SessionStore:
+    """A session that its process has just seen; scripts and connections are warm."""
+    warm = sign_in_store(ann)
+    warm.cycle_key()
+    warm.flush()
+    return sign_in_store(ann)
+
+
+def test_a_load_is_one_round_trip(store: SessionStore, trips: Trips) -> None:
+    assert trips.during(SessionStore(store.session_key).load) == 1
+
+
+def test_a_load_with_a_touch_is_two(store: SessionStore, trips: Trips) -> None:
+    forget_connections()  # as a process that has not seen the session yet
+    assert trips.during(SessionStore(store.session_key).load) == 2
+    assert trips.during(SessionStore(store.session_key).load) == 1
+
+
+def test_a_miss_is_one_round_trip(trips: Trips, store: SessionStore) -> None:
+    assert trips.during(SessionStore("x" * 32).load) == 1
+
+
+def test_an_ordinary_save_is_one(store: SessionStore, trips: Trips) -> None:
+    store["x"] = 1
+    assert trips.during(store.save) == 1
+
+
+def test_a_save_that_changes_nothing_is_one(store: SessionStore, trips: Trips) -> None:
+    loaded = SessionStore(store.session_key)
+    loaded.get("x")
+    assert trips.during(loaded.save) == 1
+
+
+def test_a_login_is_the_one_that_creates_the_session(
+    ann: Any, store: SessionStore, trips: Trips
+) -> None:
+    """At the limit: one session is created, one ended, in a single round trip."""
+    assert trips.during(lambda: sign_in_store(ann)) == 1
+
+
+def test_a_login_in_an_anonymous_session_is_one_more(
+    ann: Any, store: SessionStore, trips: Trips
+) -> None:
+    request = HttpRequest()
+    anonymous = SessionStore()
+    anonymous["cart"] = 1
+    anonymous.save()
+    request.session = SessionStore(anonymous.session_key)
+    assert trips.during(lambda: request.session.get("cart")) == 1
+    assert trips.during(lambda: login(request, ann)) == 1, "moves it to its new key"
+    assert trips.during(request.session.save) == 1
+
+
+def test_creating_rotating_and_ending_are_one_each(
+    store: SessionStore, trips: Trips
+) -> None:
+    assert trips.during(SessionStore().create) == 1
+    assert trips.during(store.cycle_key) == 1
+    assert trips.during(store.flush) == 1
+
+
+def test_listing_is_two_whatever_there_is_to_list(
+    ann: Any, trips: Trips, settings: Any
+) -> None:
+    settings.EXPIRE_MAX_USERS = 0
+    for _ in range(20):
+        sign_in_store(ann)
+    assert trips.during(UserSessions(ann).list) == 2
+
+
+def test_an_ordinary_request_makes_no_query(
+    ann: Any, sign_in: SignIn, django_assert_num_queries: Any
+) -> None:
+    browser = sign_in(ann)
+    with django_assert_num_queries(0):
+        assert browser.get("/set/x/1/").status_code == 200
+        assert browser.get("/get/x/").content == b"1"
+
+
+def history_queries(queries: CaptureQueriesContext) -> list[str]:
+    """Return the first words of the queries on the history."""
+    return [
+        query["sql"].split()[0]
+        for query in queries
+        if "expire_sessions_loggedsession" in query["sql"]
+    ]
+
+
+def test_a_login_makes_one_insert_and_one_look(
+    ann: Any, sign_in: SignIn, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(20) as queries:
+        sign_in(ann)
+    assert history_queries(queries) == ["INSERT", "SELECT"]
+
+
+def test_a_login_that_ends_another_updates_its_row(
+    ann: Any, sign_in: SignIn, django_assert_max_num_queries: Any
+) -> None:
+    sign_in(ann)
+    with django_assert_max_num_queries(20) as queries:
+        sign_in(ann)
+    assert history_queries(queries) == ["INSERT", "UPDATE", "SELECT"]
+
+
+def test_all_requests_and_threads_of_a_process_share_one_client(
+    ann: Any, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = sign_in(ann)
+    built: list[object] = []
+    build = DefaultClient.__init__
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+        built.append(self)
+        build(self, *args, **kwargs)
+
+    monkeypatch.setattr(DefaultClient, "__init__", counted)
+    clients: list[object] = [connection_for("default").client]
+
+    def request() -> None:
+        SessionStore(browser.cookies["sessionid"].value).load()
+        clients.append(SessionStore()._connection.client)
+        caches.close_all()
+
+    for _ in range(5):
+        browser.get("/get/x/")
+        thread = threading.Thread(target=request)
+        thread.start()
+        thread.join()
+    assert built == []
+    assert len(set(map(id, clients))) == 1
