@@ -35,20 +35,27 @@ else:
 
 
 class _LazyUser(LazyObject):
-    """A user that is fetched when a handler looks at it, and not before."""
+    """A user that is fetched when a handler looks at it, and not before.
+
+    To be sent, a sender is hashed and asked for ``__func__``: neither is a look.
+    """
+
+    def __init__(self, user_id: str) -> None:
+        # Here, for SESSION_ENGINE is imported before the app registry is ready.
+        from django.contrib.auth import get_user_model  # noqa: PLC0415
+
+        users = get_user_model()
+        super().__init__(partial(users._default_manager.get, pk=user_id))
+        # Past the proxy, which would set it on the user. A model's hash is its key's.
+        self.__dict__["_hash"] = hash(users._meta.pk.to_python(user_id))
+
+    def __hash__(self) -> int:
+        return int(self.__dict__["_hash"])
 
     def __getattr__(self, name: str) -> Any:
-        # Signal.send asks every sender for __func__, to tell bound methods.
         if name == "__func__":
             raise AttributeError(name)
         return super().__getattr__(name)
-
-
-def _find_user(user_id: str) -> object:
-    # Here, for SESSION_ENGINE is imported before the app registry is ready.
-    from django.contrib.auth import get_user_model  # noqa: PLC0415
-
-    return get_user_model()._default_manager.get(pk=user_id)
 
 
 def limits_for(user_id: str, user: object | None = None) -> Limits:
@@ -65,7 +72,7 @@ def limits_for(user_id: str, user: object | None = None) -> Limits:
     """
     _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
     settings: dict[str, Any] = {"max_users": conf.max_users}
-    sender = _LazyUser(partial(_find_user, user_id)) if user is None else user
+    sender = _LazyUser(user_id) if user is None else user
     expire_check.send(sender=sender, settings=settings)
     return _checked(settings)
 
