@@ -48,8 +48,8 @@ def _problem_with_function(value: object) -> str | None:
         return "must be the dotted path of a function"
     try:
         found = import_string(value)
-    except ImportError as error:
-        return f"cannot be imported: {error}"
+    except Exception as error:  # noqa: BLE001 - what the project's module raises
+        return f"cannot be imported: {type(error).__name__}: {error}"
     return None if callable(found) else "must name something that can be called"
 
 

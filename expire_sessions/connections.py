@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.core.cache import InvalidCacheBackendError, caches
-from django.core.exceptions import ImproperlyConfigured
+from django.core.cache import caches
 from django_redis.cache import RedisCache
 from django_redis.client import HerdClient, ShardClient
 
@@ -105,8 +104,12 @@ def redis_cache(alias: str) -> RedisCache:
     try:
         cache = caches.create_connection(alias)
         client = cache.client if isinstance(cache, RedisCache) else None
-    except (InvalidCacheBackendError, ImproperlyConfigured, ImportError) as error:
-        raise InvalidSetup(f"The cache {alias!r} cannot be used: {error}") from error
+    except Exception as error:
+        # Django, django-redis and redis-py read CACHES unchecked: whatever they raise.
+        raise InvalidSetup(
+            f"The cache {alias!r} of CACHES cannot be used:"
+            f" {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(cache, RedisCache):
         raise InvalidSetup(
             f"The cache {alias!r} must be a django_redis.cache.RedisCache; it is a"

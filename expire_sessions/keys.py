@@ -101,7 +101,13 @@ class Keys:
 def _frame(make_key: Callable[[str], str], prefix: str) -> tuple[str, str]:
     """Return what ``make_key`` puts before and after a name with this prefix."""
     probe = "expire0sessions0probe0name"
-    head, found, tail = str(make_key(prefix + probe)).partition(probe)
+    try:
+        head, found, tail = str(make_key(prefix + probe)).partition(probe)
+    except Exception as error:
+        # A function of the project: whatever it raises.
+        raise InvalidSetup(
+            f"The session cache's KEY_FUNCTION fails: {type(error).__name__}: {error}"
+        ) from error
     if not found or probe in tail:
         raise InvalidSetup(
             "The session cache's KEY_FUNCTION must keep the name in one piece, with"
