@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,15 +48,33 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, self._connect() as redis:
+        redis = self._connect()
+        losing = threading.Event()
+        pump = threading.Thread(
+            target=self._pass_replies, args=(redis, client, losing), daemon=True
+        )
+        pump.start()
+        with suppress(OSError):  # cut, by either side
             while request := client.recv(65536):
-                redis.sendall(request)
-                reply = redis.recv(65536)
                 if self._losing and self._losing in request:
                     self._losing = b""
+                    losing.set()
+                redis.sendall(request)
+            redis.shutdown(socket.SHUT_RDWR)
+        pump.join()
+        client.close()
+        redis.close()
+
+    def _pass_replies(
+        self, redis: socket.socket, client: socket.socket, losing: threading.Event
+    ) -> None:
+        with suppress(OSError):
+            while reply := redis.recv(65536):
+                if losing.is_set():
                     self.lost += 1
-                    return
+                    break
                 client.sendall(reply)
+            client.shutdown(socket.SHUT_RDWR)
 
     def _connect(self) -> socket.socket:
         if self._target.scheme == "unix":

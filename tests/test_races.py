@@ -171,7 +171,8 @@ def polled_keys() -> Iterator[list[str]]:
                     SessionStore(draw.choice(keys)).load()
                 except Exception as error:  # noqa: BLE001 - told by the main thread
                     errors.append(error)
-                    return
+                    break
+        connection.close()  # a touch may have written history
 
     with override_settings(EXPIRE_TOUCH_INTERVAL=0):
         threads = [threading.Thread(target=poll, args=(n,)) for n in range(4)]

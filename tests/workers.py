@@ -131,7 +131,7 @@ def sign_out(store: SessionStore) -> None:
     store.flush()
 
 
-def forever(pk: Any, limit: int, seed: int) -> None:
+def forever(pk: Any, limit: int, seed: int) -> None:  # pragma: no cover - is killed
     """Do all that until killed."""
     mixture(pk, limit, 1_000_000, seed)
 
@@ -146,7 +146,7 @@ POINTS: dict[str, tuple[Any, str]] = {
 """Where a process can die, and what it calls there."""
 
 
-def die_at(point: str, pk: Any, limit: int) -> None:
+def die_at(point: str, pk: Any, limit: int) -> None:  # pragma: no cover - is killed
     """Sign in, and go on, until this very point, and die there."""
     user = user_of(pk)
     with override_settings(EXPIRE_MAX_USERS=limit):
@@ -163,6 +163,6 @@ def die_at(point: str, pk: Any, limit: int) -> None:
             sign_in(user)
 
 
-def die(*args: object, **kwargs: object) -> None:
+def die(*args: object, **kwargs: object) -> None:  # pragma: no cover - it kills
     """End this process as the system would, with no chance to tidy up."""
     os.kill(os.getpid(), signal.SIGKILL)
