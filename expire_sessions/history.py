@@ -6,6 +6,7 @@ right. And as a login may be on its way between the two, the order is always thi
 change the row, then look at Redis again. Whoever looks last leaves the row right.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -19,7 +20,9 @@ from expire_sessions.limits import limits_for
 from expire_sessions.models import BATCH, LoggedSession
 from expire_sessions.reasons import EndReason
 
-__all__ = ["prune", "settle", "sweep"]
+__all__ = ["prune", "prune_as_allowed", "settle", "sweep"]
+
+logger: Final = logging.getLogger("expire_sessions")
 
 USERS: Final = 100
 """Users in one step of a sweep."""
@@ -57,6 +60,20 @@ def prune(user_id: Any, log_limit: int | None) -> None:
         LoggedSession.objects.prune(user_id, log_limit)
 
 
+def prune_as_allowed(user_id: Any) -> None:
+    """Ask ``expire_check`` for the log limit of a user, and prune.
+
+    Where a handler fails that is logged, and the rows are kept.
+    """
+    try:
+        limits = limits_for(str(user_id))
+    except Exception:
+        # Handlers are the project's code: whatever they raise.
+        logger.exception("expire_check failed; the history was not pruned.")
+        return
+    prune(user_id, limits.log_limit)
+
+
 def _close(rows: list[LoggedSession], user_ids: Iterable[Any]) -> None:
     user_ids = list(user_ids)
     LoggedSession.objects.close_gone(rows)
@@ -64,7 +81,7 @@ def _close(rows: list[LoggedSession], user_ids: Iterable[Any]) -> None:
     live = _live_ids(user_ids)
     LoggedSession.objects.reopen(live.intersection(row.session_id for row in rows))
     for user_id in user_ids:
-        prune(user_id, limits_for(str(user_id)).log_limit)
+        prune_as_allowed(user_id)
 
 
 def _live_ids(user_ids: list[Any]) -> frozenset[str]:

@@ -18,7 +18,6 @@ from expire_sessions import history, signals
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
 from expire_sessions.connections import forget_connections
-from expire_sessions.limits import limits_for
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
 
@@ -92,8 +91,8 @@ def _logged(write: Callable[..., None]) -> Callable[..., None]:
             # No database, read-only, a user model that is not the history's: a
             # login must go on whatever it is.
             logger.exception(
-                "The login history was not written (%s); it is put right at the"
-                " user's next login or by clearsessions.",
+                "The login history was not written (%s). Where a row and its session"
+                " disagree, the user's next login or clearsessions mends it.",
                 write.__name__,
             )
 
@@ -142,10 +141,9 @@ def close_row(
         return
     owner = user_id or LoggedSession.objects.get(session_id=session_id).user_id
     if "log_limit" in context:
-        log_limit = context["log_limit"]
+        history.prune(owner, context["log_limit"])
     else:
-        log_limit = limits_for(str(owner)).log_limit
-    history.prune(owner, log_limit)
+        history.prune_as_allowed(owner)
 
 
 @_logged

@@ -1,13 +1,15 @@
 """What the tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
 from django.contrib.auth import get_user_model
+from django.dispatch import Signal
 from django.test import Client
 
+from expire_sessions import signals
 from expire_sessions.connections import connection_for, forget_connections
 
 
@@ -44,3 +46,21 @@ def sign_in() -> Callable[..., Client]:
         return browser
 
     return sign_in
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Note the name and the arguments of every signal of the package."""
+    noted: list[tuple[str, dict[str, Any]]] = []
+    listeners: list[tuple[Signal, Callable[..., None]]] = []
+    for name, signal in vars(signals).items():
+        if isinstance(signal, Signal):
+
+            def listen(*, _name: str = name, signal: Signal, **kwargs: Any) -> None:
+                noted.append((_name, kwargs))
+
+            listeners.append((signal, listen))
+            signal.connect(listen)
+    yield noted
+    for signal, listener in listeners:
+        signal.disconnect(listener)
