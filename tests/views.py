@@ -98,5 +98,6 @@ async def achange_password(request: HttpRequest) -> HttpResponse:
     user = cast("User", await request.auser())
     user.set_password(request.GET["password"])
     await user.asave()
+    request.user = user  # Django 5.2 looks at it there, which would be a query
     await aupdate_session_auth_hash(request, user)
     return HttpResponse(request.session.session_key)
