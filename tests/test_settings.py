@@ -1,0 +1,132 @@
+"""The settings, and what the history knows of a client."""
+
+from typing import Any
+
+import pytest
+from django.http import HttpRequest
+from django.test import override_settings
+
+from expire_sessions.clients import describe
+from expire_sessions.conf import conf
+from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.models import LoggedSession
+from tests.test_checks import WRONG
+
+
+def request_with(**meta: Any) -> HttpRequest:
+    """Return a request with these META variables."""
+    request = HttpRequest()
+    request.META = meta
+    return request
+
+
+def from_header(request: HttpRequest) -> str | None:
+    """Return what a proxy says."""
+    return request.headers.get("X-Real-Ip")
+
+
+def broken(request: HttpRequest) -> str | None:
+    """Fail."""
+    raise RuntimeError("broken")
+
+
+def test_defaults_need_no_setting() -> None:
+    assert conf.max_users == 1
+    assert conf.log_limit is None
+    assert conf.policy == "evict"
+    assert conf.touch_interval == 60
+    assert conf.client_ip(request_with(REMOTE_ADDR="192.0.2.1")) == "192.0.2.1"
+
+
+def test_settings_are_read_on_use() -> None:
+    with override_settings(EXPIRE_MAX_USERS=7, EXPIRE_LOG_LIMIT=3):
+        assert (conf.max_users, conf.log_limit) == (7, 3)
+    assert (conf.max_users, conf.log_limit) == (1, None)
+
+
+@pytest.mark.parametrize(
+    "name,value", [(name, value) for name, values in WRONG.values() for value in values]
+)
+def test_a_wrong_value_is_a_clear_error(name: str, value: object) -> None:
+    attribute = name.removeprefix("EXPIRE_").lower()
+    with (
+        override_settings(**{name: value}),
+        pytest.raises(InvalidSetup, match=name),
+    ):
+        getattr(conf, attribute)
+
+
+ADDRESSES = {
+    "192.0.2.1": "192.0.2.1",
+    "2001:db8::1": "2001:db8::1",
+    "fe80::1%eth0": "fe80::1",
+    " 192.0.2.1 ": "192.0.2.1",
+    "": None,
+    "unix:": None,
+    "192.0.2.1, 192.0.2.2": None,
+    b"192.0.2.1": None,
+    None: None,
+}
+
+
+@pytest.mark.parametrize("found,kept", ADDRESSES.items())
+def test_an_address_is_kept_where_it_is_one(found: object, kept: str | None) -> None:
+    assert describe(request_with(REMOTE_ADDR=found))["ip"] == kept
+
+
+def test_a_request_may_tell_nothing() -> None:
+    assert describe(request_with()) == {"ip": None, "user_agent": None}
+
+
+def test_a_header_is_not_believed_by_itself() -> None:
+    request = request_with(
+        REMOTE_ADDR="192.0.2.1",
+        HTTP_X_FORWARDED_FOR="203.0.113.9",
+        HTTP_X_REAL_IP="203.0.113.9",
+    )
+    assert describe(request)["ip"] == "192.0.2.1"
+
+
+@override_settings(EXPIRE_CLIENT_IP="tests.test_settings.from_header")
+def test_a_function_of_the_project_is_asked() -> None:
+    request = request_with(REMOTE_ADDR="192.0.2.1", HTTP_X_REAL_IP="203.0.113.9")
+    assert describe(request)["ip"] == "203.0.113.9"
+
+
+@pytest.mark.parametrize("path", ["tests.test_settings.broken", "no.such.function"])
+def test_a_function_that_fails_is_logged(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(EXPIRE_CLIENT_IP=path):
+        assert describe(request_with(REMOTE_ADDR="192.0.2.1"))["ip"] is None
+    assert "EXPIRE_CLIENT_IP" in caplog.text
+
+
+@pytest.mark.django_db
+@override_settings(EXPIRE_CLIENT_IP="tests.test_settings.broken")
+def test_a_function_that_fails_breaks_no_login(ann: Any, sign_in: Any) -> None:
+    assert sign_in(ann).get("/whoami/").content == b"ann"
+    assert LoggedSession.objects.get().ip is None
+
+
+AGENTS = {
+    "Firefox": "Firefox",
+    "x" * 2000: "x" * 512,
+    "a\0b": "ab",
+    "half a pair \udcff": "half a pair ?",
+    "": None,
+}
+
+
+@pytest.mark.parametrize("sent,kept", AGENTS.items())
+def test_a_user_agent_is_bounded_and_fit_for_a_database(
+    sent: str, kept: str | None
+) -> None:
+    assert describe(request_with(HTTP_USER_AGENT=sent))["user_agent"] == kept
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("agent", AGENTS)
+def test_any_user_agent_can_be_written(ann: Any, sign_in: Any, agent: str) -> None:
+    sign_in(ann, HTTP_USER_AGENT=agent)
+    assert LoggedSession.objects.get().user_agent == (AGENTS[agent] or "")
