@@ -1,0 +1,62 @@
+"""The README names what the code has, and nothing that it has not."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.dispatch import Signal
+
+from expire_sessions import checks, installed, signals
+from expire_sessions.conf import KNOWN
+from expire_sessions.reasons import EndReason
+
+README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+SIGNALS = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
+CHECK_IDS = set(re.findall(r"\b([EW]0\d\d)\b", str(checks.__doc__)))
+
+
+def first_cells(section: str) -> set[str]:
+    """Return what the first column of a section's table names in code marks."""
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)`", text, flags=re.MULTILINE))
+
+
+def test_the_settings_are_those_of_the_code() -> None:
+    assert first_cells("Settings") == set(KNOWN)
+
+
+def test_the_default_of_each_setting_is_told() -> None:
+    for name, (default, _) in KNOWN.items():
+        shown = f'"{default}"' if isinstance(default, str) else str(default)
+        assert f"| `{name}` | `{shown}` |" in README
+
+
+def test_the_signals_are_those_of_the_code() -> None:
+    assert first_cells("Signals") == SIGNALS
+    assert "`superuser_handler`" in README
+
+
+def test_the_checks_are_those_of_the_code() -> None:
+    told = {name.removeprefix("expire_sessions.") for name in first_cells("Checks")}
+    assert told == CHECK_IDS
+
+
+def test_the_reasons_are_those_of_the_code() -> None:
+    assert first_cells("Reading the login history") == set(EndReason)
+
+
+def test_every_hint_names_a_section() -> None:
+    source = "".join(
+        Path(str(module.__file__)).read_text(encoding="utf-8")
+        for module in (checks, installed)
+    )
+    named = set(re.findall(r'(?:README: "|, ")([A-Z][A-Za-z ]+)"', source))
+    headings = set(re.findall(r"^## (.+)$", README, flags=re.MULTILINE))
+    assert {"Settings", "The Redis server", "Put it into your project"} <= named
+    assert named <= headings
+
+
+@pytest.mark.parametrize("session", ["demo", "tests"])
+def test_it_opens_with_the_two_commands(session: str) -> None:
+    command = f"python -m pip install nox && nox -s {session}"
+    assert README.index(command) < README.index("\n## ")

@@ -1,0 +1,83 @@
+"""A module imports only from the floors below its own."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import expire_sessions
+
+PACKAGE = Path(str(expire_sessions.__file__)).parent
+
+FLOORS = {
+    "exceptions": 0,
+    "installed": 0,
+    "reasons": 0,
+    "scripts": 0,
+    "signals": 0,
+    "conf": 0.1,  # says what it raises
+    "clients": 0.2,  # reads one setting
+    "keys": 1,
+    "limits": 1,
+    "connections": 1.1,  # a connection knows its keys
+    "index": 2,
+    "backend": 3,
+    "models": 3,
+    "history": 4,
+    "sessions": 4,
+    "admin": 5,
+    "checks": 5,
+    "receivers": 5,
+    "apps": 6,
+}
+"""A fraction orders neighbours on one floor."""
+
+
+def imports_of(module: str) -> set[str]:
+    """Return the modules of this package that a module imports."""
+    tree = ast.parse(PACKAGE.joinpath(f"{module}.py").read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "an import by its full name is what is read here"
+            root, _, rest = str(node.module).partition(".")
+            if root == PACKAGE.name:
+                names = {alias.name for alias in node.names}
+                found |= {rest.split(".")[0]} if rest else names
+        if isinstance(node, ast.Import):
+            found |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith(f"{PACKAGE.name}.")
+            }
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert modules == set(FLOORS)
+
+
+@pytest.mark.parametrize("module", FLOORS)
+def test_a_module_imports_only_from_below(module: str) -> None:
+    above = {name for name in imports_of(module) if FLOORS[name] >= FLOORS[module]}
+    assert above == set()
+
+
+def test_the_index_knows_nothing_of_the_web() -> None:
+    source = PACKAGE.joinpath("index.py").read_text(encoding="utf-8")
+    assert "django" not in source.replace("django_redis", "")
+
+
+def test_the_engine_imports_without_the_app_registry() -> None:
+    program = (
+        "from django.conf import settings; settings.configure();"
+        "import expire_sessions.backend; from django.apps import apps;"
+        "assert not apps.ready"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
