@@ -127,7 +127,7 @@ class Index:
             None where the mode does not fit what is there: nothing was changed.
         """
         keys = self._keys
-        names = [keys.payload(session_key), keys.call(session_key)]
+        names = [keys.payload(session_key), keys.made(session_key)]
         if user_id is not None:
             names.append(keys.index(user_id))
         with self._answering():
@@ -174,7 +174,7 @@ class Index:
             gets ``new``.
         """
         keys = self._keys
-        names = [keys.payload(old), keys.payload(new), keys.call(old)]
+        names = [keys.payload(old), keys.payload(new), keys.moved(old)]
         if user_id is not None:
             names.append(keys.index(user_id))
         with self._answering():

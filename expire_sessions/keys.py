@@ -8,10 +8,12 @@ key                                             type        holds
 ``expire_sessions:index:<quoted user pk>``      sorted set  session key -> last seen,
                                                             in microseconds of the
                                                             server's clock
-``expire_sessions:call:<session key>``          string      for a minute, what the last
-                                                            call did that made or moved
-                                                            this session: a repeated
-                                                            call is known by it
+``expire_sessions:made:<session key>``          string      for a minute, the name of
+                                                            the call that made this
+                                                            session: a repeated one is
+                                                            known by it
+``expire_sessions:moved:<session key>``         string      for a minute, the key that
+                                                            it was moved to
 ==============================================  ==========  ==========================
 
 Every name goes through the cache's ``make_key``: ``KEY_PREFIX``, ``VERSION`` and
@@ -33,7 +35,8 @@ from expire_sessions.exceptions import InvalidSetup
 __all__ = ["Keys", "is_session_key", "new_session_key", "session_id"]
 
 INDEX: Final = "expire_sessions:index:"
-CALL: Final = "expire_sessions:call:"
+MADE: Final = "expire_sessions:made:"
+MOVED: Final = "expire_sessions:moved:"
 
 SHORTEST: Final = 8
 """Characters of a session key at least: the bound of Django's ``SessionBase``."""
@@ -78,9 +81,13 @@ class Keys:
         """Return the key of a session's data."""
         return self._make_key(KEY_PREFIX + session_key)
 
-    def call(self, session_key: str) -> str:
-        """Return the key that tells a repeated call."""
-        return self._make_key(CALL + session_key)
+    def made(self, session_key: str) -> str:
+        """Return the key that names the call which made a session."""
+        return self._make_key(MADE + session_key)
+
+    def moved(self, session_key: str) -> str:
+        """Return the key that tells where a session was moved to."""
+        return self._make_key(MOVED + session_key)
 
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""

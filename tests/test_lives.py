@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, get_user, login
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -440,3 +440,51 @@ def test_caches_on_one_server_do_not_mix(ann: Any, changes: dict[str, Any]) -> N
         SessionStore.clear_expired()
         assert not connection_for("other").client.exists(dead)
     assert live_keys(ann) == [here.session_key]
+
+
+# What hardly ever happens.
+
+
+def test_a_login_whose_session_is_gone_by_then_takes_no_place(ann: Any) -> None:
+    visitor = SessionStore()
+    visitor["cart"] = "full"
+    visitor.save()
+    request = request_of(visitor)
+    login(request, ann)
+    SessionStore(request.session.session_key).delete()
+    with pytest.raises(UpdateError):
+        request.session.save()
+    assert live_keys(ann) == []
+    assert reasons(ann) == ["interrupted"]
+
+
+def test_a_new_key_for_data_of_another_user_ends_the_session(
+    ann: Any, bob: Any
+) -> None:
+    store = sign_in_store(ann)
+    store[SESSION_KEY] = id_of(bob)
+    store.cycle_key()
+    store.save()
+    assert live_keys(ann) == []
+    assert live_keys(bob) == [store.session_key]
+
+
+def test_a_slow_request_does_not_follow_to_what_it_cannot_read(ann: Any) -> None:
+    store = sign_in_store(ann)
+    slow = request_of(store)
+    store.cycle_key()
+    connection = connection_for("default")
+    key = connection.keys.payload(str(store.session_key))
+    connection.client.set(key, b"no payload", ex=60)
+    slow.session.cycle_key()
+    assert slow.session.is_empty()
+
+
+def test_a_new_session_with_an_age_in_the_past_never_begins(ann: Any) -> None:
+    store = SessionStore()
+    store[SESSION_KEY] = id_of(ann)
+    store.set_expiry(-1)
+    store.save()
+    assert live_keys(ann) == []
+    with pytest.raises(UpdateError):
+        store.save()

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 old payload
 --       2 new payload
---       3 call of the old key: where it was moved to, for a minute
+--       3 moved: where the old key was moved to, for a minute
 --       4 index of the user; absent for an anonymous session
 -- ARGV  1 old session key
 --       2 new session key
@@ -16,11 +16,11 @@
 
 local A_MINUTE = 60000
 
-local old, new, call, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local old, new, moved, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local was, becomes, data, age = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 if index and redis.call("EXISTS", old) == 0 then
-  local successor = redis.call("GET", call)
+  local successor = redis.call("GET", moved)
   -- This very call again, and the session was ended while the reply was under way.
   if successor == becomes and redis.call("EXISTS", new) == 0 then return false end
   return successor
@@ -45,6 +45,6 @@ if index then
   else
     redis.call("PEXPIRE", index, math.max(age, index_life))
   end
-  redis.call("SET", call, becomes, "PX", A_MINUTE)
+  redis.call("SET", moved, becomes, "PX", A_MINUTE)
 end
 return becomes

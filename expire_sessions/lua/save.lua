@@ -1,7 +1,7 @@
 -- Save a session, or mark it seen, and keep its user's sessions at the limit.
 --
 -- KEYS  1 payload
---       2 call: tells whether a "new" is this very call again
+--       2 made: the call that made the session, for a minute: a "new" may be repeated
 --       3 index of the user; absent for an anonymous session
 -- ARGV  1 mode: "new" (must not exist) | "update" (must exist)
 --               | "keep" (must exist; its data is left as it is)
@@ -27,7 +27,7 @@ local LIST_AT_MOST = 100  -- sessions of a user without limit that a login looks
 local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond that
 local A_MINUTE = 60000
 
-local payload, call, index = KEYS[1], KEYS[2], KEYS[3]
+local payload, made, index = KEYS[1], KEYS[2], KEYS[3]
 local mode, data, age, name = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local me, limit, entering = ARGV[5], tonumber(ARGV[6]), ARGV[7] == "1"
 local head, tail = ARGV[8], ARGV[9]
@@ -36,7 +36,7 @@ local exists = redis.call("EXISTS", payload) == 1
 if mode == "new" then
   -- Exists, and not through this call: the key is taken. Made by this call and gone
   -- again: the session was ended while the reply was under way.
-  local again = redis.call("GET", call) == name
+  local again = redis.call("GET", made) == name
   if exists ~= again then return {0} end
 elseif not exists then
   return {0}
@@ -95,6 +95,6 @@ if index then
     redis.call("PEXPIRE", index, math.max(life, index_life))
   end
 end
-if mode == "new" then redis.call("SET", call, name, "PX", A_MINUTE) end
+if mode == "new" then redis.call("SET", made, name, "PX", A_MINUTE) end
 
 return {1, evicted, gone, complete and live}
