@@ -22,7 +22,7 @@ from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
 from expire_sessions.index import Index
 from expire_sessions.keys import new_session_key, session_id
-from expire_sessions.models import LoggedSession
+from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.reasons import EndReason
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check, session_ended
@@ -294,6 +294,54 @@ def test_the_next_login_opens_the_row_of_a_live_session(ann: Any) -> None:
     LoggedSession.objects.update(ended_at=timezone.now(), end_reason="lost")
     sign_in_store(ann)
     assert reasons(ann) == ["", ""]
+
+
+def test_the_next_login_closes_more_rows_than_one_statement_takes(ann: Any) -> None:
+    LoggedSession.objects.bulk_create(
+        LoggedSession(user=ann, session_id=session_id(f"gone{n}")) for n in range(1203)
+    )
+    make_older()
+    store = sign_in_store(ann)
+    active = LoggedSession.objects.active().get()
+    assert active.session_id == session_id(str(store.session_key))
+
+
+def test_more_rows_than_one_statement_takes_are_opened_again(ann: Any) -> None:
+    rows = rows_of(ann, 1203)
+    LoggedSession.objects.update(end_reason="lost")
+    LoggedSession.objects.filter(pk=rows[0].pk).update(end_reason="logout")
+    LoggedSession.objects.reopen([row.session_id for row in rows])
+    assert LoggedSession.objects.ended().get().end_reason == "logout"
+
+
+def test_a_better_reason_replaces_that_a_session_was_lost(
+    ann: Any, sign_in: SignIn
+) -> None:
+    browser = sign_in(ann)
+    LoggedSession.objects.update(ended_at=timezone.now(), end_reason="lost")
+    browser.get("/logout/")
+    assert reasons(ann) == ["logout"]
+
+
+def test_a_login_that_takes_its_place_during_the_sweep_stays_active(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep has looked, and not found it, and is about to close its row."""
+    key = str(sign_in_store(ann).session_key)
+    redis = connection_for("default")
+    payload = redis.client.getdel(redis.keys.payload(key))
+    close_gone = LoggedSessionQuerySet.close_gone
+
+    def close_late(self: LoggedSessionQuerySet, rows: Any) -> None:
+        redis.client.set(redis.keys.payload(key), payload)
+        with override_settings(EXPIRE_TOUCH_INTERVAL=0):
+            SessionStore(key).load()
+        close_gone(self, rows)
+
+    monkeypatch.setattr(LoggedSessionQuerySet, "close_gone", close_late)
+    with override_settings(EXPIRE_LOG_LIMIT=0):
+        call_command("clearsessions")
+    assert reasons(ann) == [""]
 
 
 @override_settings(EXPIRE_MAX_USERS=0)

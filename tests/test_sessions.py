@@ -11,6 +11,7 @@ from django.utils import timezone
 from expire_sessions.connections import connection_for
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
+from expire_sessions.signals import session_ended
 
 pytestmark = pytest.mark.django_db
 
@@ -123,3 +124,18 @@ def test_all_are_ended(ann: Any, sign_in: SignIn) -> None:
     assert UserSessions(ann).end_all() == 3
     assert UserSessions(ann).list() == []
     assert set(LoggedSession.objects.values_list("end_reason", flat=True)) == {"ended"}
+
+
+def test_those_that_end_meanwhile_are_not_counted(ann: Any, sign_in: SignIn) -> None:
+    browsers = [sign_in(ann) for _ in range(3)]
+
+    def end_the_rest(**kwargs: object) -> None:
+        redis = connection_for("default")
+        for browser in browsers:
+            redis.client.delete(redis.keys.payload(key_of(browser)))
+
+    session_ended.connect(end_the_rest)
+    try:
+        assert UserSessions(ann).end_all() == 1
+    finally:
+        session_ended.disconnect(end_the_rest)
