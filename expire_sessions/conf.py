@@ -15,6 +15,7 @@ from expire_sessions.exceptions import InvalidSetup
 __all__ = ["KNOWN", "conf", "problem_with"]
 
 POLICIES: Final = ("evict",)
+A_BILLION: Final = 10**9
 
 
 def _problem_with_count(value: object) -> str | None:
@@ -32,9 +33,9 @@ def _problem_with_optional_count(value: object) -> str | None:
 
 def _problem_with_interval(value: object) -> str | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or (number and value >= 0):  # type: ignore[operator]
+    if value is None or (number and 0 <= value <= A_BILLION):  # type: ignore[operator] # a number
         return None
-    return "must be None or a number of seconds from 0"
+    return f"must be None or a number of seconds from 0 to {A_BILLION}"
 
 
 def _problem_with_policy(value: object) -> str | None:

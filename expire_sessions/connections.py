@@ -31,7 +31,7 @@ class Seen:
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
-        self._interval = -1
+        self._interval = -1.0
         self._keys: set[str] = set()
 
     def is_due(self, key: str, seconds: float | None) -> bool:
@@ -46,7 +46,7 @@ class Seen:
             self._current(seconds).add(key)
 
     def _current(self, seconds: float) -> set[str]:
-        interval = int(time.monotonic() / seconds)
+        interval = time.monotonic() // seconds
         if interval != self._interval or len(self._keys) >= self._most:
             self._interval, self._keys = interval, set()
         return self._keys
@@ -67,6 +67,12 @@ class Connection:
 
     seen: Seen = field(default_factory=Seen)
 
+
+UNFIT: Final = {
+    HerdClient: "wraps each value together with an age of its own",
+    ShardClient: "keeps the sessions of one user on several servers",
+}
+"""Client classes of django-redis that sessions cannot be kept with."""
 
 _connections: Final[dict[str, Connection]] = {}
 _lock: Final = threading.Lock()
@@ -98,34 +104,33 @@ def redis_cache(alias: str) -> RedisCache:
     """Return a cache object of its own for ``alias``. No round trip.
 
     Raises:
-        InvalidSetup: the alias is missing, not of django-redis, or of a client
-            class that cannot hold sessions.
+        InvalidSetup: the alias is missing, not of django-redis, has options that
+            cannot be used, or a client class that cannot hold sessions.
     """
     try:
-        cache = caches.create_connection(alias)
-        client = cache.client if isinstance(cache, RedisCache) else None
+        cache: Any = caches.create_connection(alias)
+        unfit = _problem_with(cache)
+        if unfit is None:
+            cache.client.get_client(write=True)  # reads the address, and that is all
     except Exception as error:
         # Django, django-redis and redis-py read CACHES unchecked: whatever they raise.
         raise InvalidSetup(
             f"The cache {alias!r} of CACHES cannot be used:"
             f" {type(error).__name__}: {error}"
         ) from error
+    if unfit is not None:
+        raise InvalidSetup(f"The cache {alias!r} cannot hold sessions: it {unfit}.")
+    found: RedisCache = cache
+    return found
+
+
+def _problem_with(cache: object) -> str | None:
     if not isinstance(cache, RedisCache):
-        raise InvalidSetup(
-            f"The cache {alias!r} must be a django_redis.cache.RedisCache; it is a"
-            f" {type(cache).__module__}.{type(cache).__qualname__}."
-        )
-    if isinstance(client, HerdClient):
-        raise InvalidSetup(
-            f"The cache {alias!r} uses HerdClient, which wraps each value with an age"
-            " of its own; sessions need the plain DefaultClient or SentinelClient."
-        )
-    if isinstance(client, ShardClient):
-        raise InvalidSetup(
-            f"The cache {alias!r} uses ShardClient, which keeps the sessions of one"
-            " user on several servers; a limit needs them on one."
-        )
-    return cache
+        return "is not a django_redis.cache.RedisCache"
+    for kind, what in UNFIT.items():
+        if isinstance(cache.client, kind):
+            return f"uses {kind.__name__}, which {what}"
+    return None
 
 
 def _connect(alias: str) -> Connection:

@@ -9,19 +9,21 @@ from contextlib import ExitStack
 
 import pytest
 
-from example_project.redis_server import VARIABLE, redis_url
+from example_project.redis_server import VARIABLE, RedisServer, find_program, redis_url
 
 servers = ExitStack()
+wanted = os.environ.get(VARIABLE, "")
 
 
+def another_server(*options: str) -> RedisServer:
+    """Return a server to do things to, of the kind that the run uses."""
+    return RedisServer(find_program("" if "://" in wanted else wanted), *options)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Start the server."""
     os.environ[VARIABLE] = servers.enter_context(redis_url())
-
-
-pytest_load_initial_conftests = pytest.hookimpl(tryfirst=True)(
-    pytest_load_initial_conftests
-)
 
 
 def pytest_unconfigure() -> None:

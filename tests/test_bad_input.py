@@ -16,13 +16,14 @@ from django.db import transaction
 from django.db.utils import OperationalError
 from django.test import Client, override_settings
 
-from example_project.redis_server import RedisServer, find_program
+from example_project.redis_server import RedisServer
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import InvalidLimits, InvalidSetup, StoreUnavailable
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
+from tests.server_plugin import another_server
 from tests.workers import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -240,7 +241,7 @@ def test_a_wrong_setting_lets_nobody_in(ann: Any, name: str) -> None:
 @pytest.fixture
 def own_server() -> Iterator[RedisServer]:
     """A Redis to do things to."""
-    with RedisServer(find_program()) as server, caches(server.url):
+    with another_server() as server, caches(server.url):
         yield server
 
 

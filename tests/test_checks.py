@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from example_project.redis_server import RedisServer, find_program
 from expire_sessions import checks
 from expire_sessions.checks import check_cache, check_server, check_settings
 from expire_sessions.connections import connection_for, forget_connections
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.installed import check_installed
+from tests.server_plugin import another_server
 
 WRONG: dict[str, tuple[str, list[Any]]] = {
     "E011": ("EXPIRE_MAX_USERS", [-1, "3", True, 1.5, [], object()]),
@@ -203,7 +203,7 @@ SERVERS = {
 def test_deploy_finds_how_the_server_is_set_up(case: str) -> None:
     options, expected = SERVERS[case]
     with (
-        RedisServer(find_program(), *options) as server,
+        another_server(*options) as server,
         override_settings(CACHES=caches(server.url)),
     ):
         assert ids(check_server()) == expected
