@@ -104,6 +104,7 @@ def test_two_people_who_sign_in_from_one_visit_do_not_share_a_session(
     assert live_keys(ann) == [requests[0].session.session_key]
     assert live_keys(bob) == [requests[1].session.session_key]
     assert live_keys(ann) != live_keys(bob)
+    assert [request.session["cart"] for request in requests] == ["full", "full"]
 
 
 def test_the_same_user_in_the_same_browser_is_one_session(ann: Any, site: str) -> None:
@@ -440,6 +441,14 @@ def test_caches_on_one_server_do_not_mix(ann: Any, changes: dict[str, Any]) -> N
         SessionStore.clear_expired()
         assert not connection_for("other").client.exists(dead)
     assert live_keys(ann) == [here.session_key]
+
+
+@pytest.mark.parametrize("user_id", ["1", "a:{b}%2F*?[c]", "ü☃ \\", "%41"])
+def test_the_name_of_an_index_gives_the_user_back(user_id: str) -> None:
+    keys = connection_for("default").keys
+    name = keys.index(user_id).rpartition(":")[2]
+    assert not set(name) & set(":{}*?[]\\ ")
+    assert keys.user_id(keys.index(user_id)) == user_id
 
 
 # What hardly ever happens.
