@@ -358,6 +358,21 @@ def test_a_restart_is_survived(ann: Any, own_server: RedisServer) -> None:
     assert SessionStore(store.session_key).load()
 
 
+def test_sessions_are_kept_on_and_read_from_the_primary(ann: Any) -> None:
+    """Only it knows what is live; the replica of this test knows nothing at all."""
+    with (
+        another_server() as primary,
+        another_server() as replica,
+        caches(f"{primary.url},{replica.url}"),
+        redis.Redis(unix_socket_path=str(primary.socket)) as on_primary,
+        redis.Redis(unix_socket_path=str(replica.socket)) as on_replica,
+    ):
+        store = sign_in(ann)
+        assert SessionStore(store.session_key).load()
+        assert (on_primary.dbsize(), on_replica.dbsize()) == (3, 0)
+        assert on_replica.info("commandstats").get("cmdstat_get") is None
+
+
 # The history.
 
 
