@@ -72,8 +72,9 @@ def limits_for(user_id: str, user: object | None = None) -> Limits:
     """
     _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
     settings: dict[str, Any] = {"max_users": conf.max_users}
-    sender = _LazyUser(user_id) if user is None else user
-    expire_check.send(sender=sender, settings=settings)
+    if expire_check.receivers:  # most projects have none, and every save comes here
+        sender = _LazyUser(user_id) if user is None else user
+        expire_check.send(sender=sender, settings=settings)
     return _checked(settings)
 
 
