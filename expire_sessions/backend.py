@@ -44,6 +44,10 @@ MOVES: Final = 5
 """Rotations of one session, within a minute, that another one follows."""
 
 
+A_CENTURY: Final = 100 * 365 * 86400 * 1000
+"""Milliseconds; Redis refuses ages that it cannot add to the time of day."""
+
+
 class _Login(NamedTuple):
     """What ``user_logged_in`` told of a login whose save is still to come."""
 
@@ -158,7 +162,10 @@ class SessionStore(SessionBase):
         self._end(key, EndReason.DELETED)
 
     def flush(self) -> None:
-        """End the session and go on as a new, anonymous one. One round trip."""
+        """End the session and go on as a new, anonymous one.
+
+        One round trip, or two where it was not loaded.
+        """
         self.clear()
         self._end(self.session_key, self._flush_reason)
         self._start_over()
@@ -234,7 +241,7 @@ class SessionStore(SessionBase):
 
     def _age(self) -> int:
         """Milliseconds this session is to live from now on."""
-        return int(self.get_expiry_age() * 1000)
+        return min(int(self.get_expiry_age() * 1000), A_CENTURY)
 
     def _decoded(self, payload: bytes | None) -> dict[str, Any] | None:
         if payload is None:
@@ -282,7 +289,7 @@ class SessionStore(SessionBase):
         if must_create:
             mode = Mode.NEW
             self._call = self._call or secrets.token_hex(8)
-        elif payload == self._payload and not self.modified:
+        elif not self.modified and self._is_as_loaded(payload):
             mode = Mode.KEEP
         else:
             mode = Mode.UPDATE
@@ -302,7 +309,7 @@ class SessionStore(SessionBase):
         )
         if saved is None:
             self._call = self._entered = None
-            if entrant is not None:
+            if entrant is not None and not must_create:
                 self._announce_end(entrant, self._key, EndReason.INTERRUPTED, {})
             raise CreateError if must_create else UpdateError
         self._hold(user_id, payload)
@@ -310,13 +317,21 @@ class SessionStore(SessionBase):
         if entrant is not None:
             self._start(entrant, saved)
 
+    def _is_as_loaded(self, payload: bytes) -> bool:
+        # Some encode equal data differently each time: gzip writes down the time.
+        return self._payload is not None and (
+            payload == self._payload
+            or self._connection.decode(payload) == self._decoded(self._payload)
+        )
+
     def _expire(self, must_create: bool) -> None:
         """Save with an age of zero or less: the session ends, or never begins."""
         user_id = self._user_id
-        self._start_over()
         if must_create:
+            self._start_over()
             return
         removed = self._index.remove(self._key, user_id)
+        self._start_over()
         if not removed.payload:
             raise UpdateError
         if user_id is not None:
@@ -326,18 +341,30 @@ class SessionStore(SessionBase):
         is_own = key == self.session_key
         if not is_session_key(key) or (is_own and self._is_new):
             return  # there is no such session in Redis
-        data: dict[str, Any] | None = None
         if is_own and self._payload is not None:
-            user_id, is_known = self._user_id, True
-        else:
-            data = self._decoded(self._index.read(key))
-            user_id, is_known = _user_id(data or {}), data is not None
+            self._end_own(key, reason)
+            return
+        data = self._decoded(self._index.read(key))
+        user_id = _user_id(data or {})
         removed = self._index.remove(key, user_id)
         if not removed.payload:
             reason = EndReason.EXPIRED
         # Where the payload does not tell whose it is, the history may.
-        if not is_known or (user_id and (removed.payload or removed.member)):
+        if data is None or user_id is not None:
             self._announce_end(user_id, key, reason, {})
+
+    def _end_own(self, key: str, reason: EndReason) -> None:
+        user_id = self._user_id
+        removed = self._index.remove(key, user_id)
+        if user_id is None:
+            return
+        if not removed.payload and (moved := self._index.successor(key)):
+            # A rotation under way was faster: it is still the same session.
+            key = moved
+            self._index.remove(key, user_id)
+        # Told also where it was gone: the reply to this very removal may have been
+        # lost. A row that has a better reason keeps it.
+        self._announce_end(user_id, key, reason, {})
 
     def _part(self) -> None:
         """End the session in Redis; what is in memory goes on under a new key."""

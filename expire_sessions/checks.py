@@ -115,7 +115,7 @@ def _check_key_function(cache: RedisCache) -> Iterator[CheckMessage]:
 
 def _check_serializer(cache: RedisCache) -> Iterator[CheckMessage]:
     # Made of the options in the client alone, as is the next check's.
-    if isinstance(cache.client._serializer, PickleSerializer):  # noqa: SLF001
+    if isinstance(getattr(cache.client, "_serializer", None), PickleSerializer):
         text = (
             "The session cache uses pickle: whoever can write to Redis can run code"
             ' here. Set OPTIONS["SERIALIZER"] to'

@@ -49,7 +49,7 @@ def _ip(request: HttpRequest) -> str | None:
 
 
 def _user_agent(request: HttpRequest) -> str | None:
-    header = request.META.get("HTTP_USER_AGENT")
+    header = getattr(request, "META", {}).get("HTTP_USER_AGENT")
     if not header:
         return None
     # PostgreSQL takes no NUL, and no database takes half a surrogate pair.

@@ -76,10 +76,19 @@ def prune_as_allowed(user_id: Any) -> None:
 
 def _close(rows: list[LoggedSession], user_ids: Iterable[Any]) -> None:
     user_ids = list(user_ids)
-    LoggedSession.objects.close_gone(rows)
+    moved = Index(connection_for(settings.SESSION_CACHE_ALIAS)).successors(
+        row.session_id for row in rows
+    )
+    for previous_id, new_id in moved.items():  # a rotation is on its way, or died
+        LoggedSession.objects.follow(previous_id, new_id)
+    LoggedSession.objects.close_gone(
+        [row for row in rows if row.session_id not in moved]
+    )
     # One of them may have taken its place since, and found its row still open.
     live = _live_ids(user_ids)
     LoggedSession.objects.reopen(live.intersection(row.session_id for row in rows))
+    for new_id in set(moved.values()) - live:
+        LoggedSession.objects.close(new_id, EndReason.LOST)
     for user_id in user_ids:
         prune_as_allowed(user_id)
 

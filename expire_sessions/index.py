@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import RedisError
 
 from expire_sessions import scripts
 from expire_sessions.connections import Connection
 from expire_sessions.exceptions import StoreUnavailable
+from expire_sessions.keys import session_id
 
 __all__ = ["Index", "Member", "Mode", "Removed", "Saved"]
 
@@ -174,11 +175,39 @@ class Index:
             gets ``new``.
         """
         keys = self._keys
-        names = [keys.payload(old), keys.payload(new), keys.moved(old)]
+        names = [keys.payload(old), keys.payload(new), keys.moved(session_id(old))]
         if user_id is not None:
             names.append(keys.index(user_id))
         with self._answering():
             reply = scripts.ROTATE.run(self._client, names, [old, new, payload, age])
+        return None if reply is None else _text(reply)
+
+    def successors(self, session_ids: Iterable[str]) -> dict[str, str]:
+        """Return the ids of the sessions that others were moved to in this minute.
+
+        One round trip, and one more for each time that one of them moved again.
+        """
+        found: dict[str, str] = {}
+        ids = list(session_ids)
+        while ids:
+            with self._answering():
+                pipeline = self._client.pipeline(transaction=False)
+                for name in ids:
+                    pipeline.get(self._keys.moved(name))
+                replies = zip(ids, _replies(pipeline), strict=True)
+                moved = {old: session_id(_text(new)) for old, new in replies if new}
+            found |= moved
+            ids = [name for name in moved.values() if name not in found]
+        return {old: _last(found, old) for old in found}
+
+    def successor(self, session_key: str) -> str | None:
+        """Return the session key that a session was moved to in this minute.
+
+        One round trip.
+        """
+        with self._answering():
+            moved = self._keys.moved(session_id(session_key))
+            reply = self._client.execute_command("GET", moved)
         return None if reply is None else _text(reply)
 
     def members(self, user_ids: Iterable[str]) -> list[list[Member]]:
@@ -192,7 +221,7 @@ class Index:
                 pipeline.zrange(self._keys.index(user_id), 0, -1, withscores=True)
             known = [
                 [Member(_text(key), int(seen)) for key, seen in reply]
-                for reply in pipeline.execute()
+                for reply in _replies(pipeline)
             ]
             live = self._live([member.session_key for each in known for member in each])
         return [
@@ -219,7 +248,7 @@ class Index:
             pipeline = self._client.pipeline(transaction=False)
             for index, cursor in cursors.items():
                 pipeline.zscan(index, cursor, count=BATCH)
-            replies = dict(zip(cursors, pipeline.execute(), strict=True))
+            replies = dict(zip(cursors, _replies(pipeline), strict=True))
             members = [
                 (index, _text(key))
                 for index, (_, found) in replies.items()
@@ -236,14 +265,14 @@ class Index:
         dead = [(index, key) for index, key in members if key not in live]
         for index, key in dead:
             pipeline.zrem(index, key)
-        pipeline.execute()
+        _replies(pipeline)
         yield from ((self._keys.user_id(index), key) for index, key in dead)
 
     def _live(self, session_keys: list[str]) -> set[str]:
         pipeline = self._client.pipeline(transaction=False)
         for key in session_keys:
             pipeline.exists(self._keys.payload(key))
-        replies = pipeline.execute()
+        replies = _replies(pipeline)
         return {key for key, n in zip(session_keys, replies, strict=True) if n}
 
     @contextmanager
@@ -255,6 +284,22 @@ class Index:
                 f"Redis, in the cache {self._alias!r}, gave no usable answer:"
                 f" {type(error).__name__}: {error}"
             ) from error
+
+
+def _replies(pipeline: Any) -> list[Any]:
+    # redis-py puts the command into the errors that it raises itself, and with it the
+    # session key, which must not get into a log.
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def _last(moves: dict[str, str], name: str) -> str:
+    while name in moves:
+        name = moves[name]
+    return name
 
 
 def _texts(reply: list[bytes]) -> list[str]:

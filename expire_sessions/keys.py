@@ -12,7 +12,7 @@ key                                             type        holds
                                                             the call that made this
                                                             session: a repeated one is
                                                             known by it
-``expire_sessions:moved:<session key>``         string      for a minute, the key that
+``expire_sessions:moved:<session id>``          string      for a minute, the key that
                                                             it was moved to
 ==============================================  ==========  ==========================
 
@@ -85,9 +85,12 @@ class Keys:
         """Return the key that names the call which made a session."""
         return self._make_key(MADE + session_key)
 
-    def moved(self, session_key: str) -> str:
-        """Return the key that tells where a session was moved to."""
-        return self._make_key(MOVED + session_key)
+    def moved(self, session_id: str) -> str:
+        """Return the key that tells where a session was moved to.
+
+        By its id: the history, which knows no session key, asks for it too.
+        """
+        return self._make_key(MOVED + session_id)
 
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""

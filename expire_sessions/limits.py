@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import ValidationError
 from django.utils.functional import SimpleLazyObject
 
 from expire_sessions.conf import conf, problem_with
@@ -46,8 +47,14 @@ class _LazyUser(LazyObject):
 
         users = get_user_model()
         super().__init__(partial(users._default_manager.get, pk=user_id))
+        try:
+            key = users._meta.pk.to_python(user_id)
+        except (
+            ValidationError
+        ):  # not an id of this user model: looking at it will say so
+            key = user_id
         # Past the proxy, which would set it on the user. A model's hash is its key's.
-        self.__dict__["_hash"] = hash(users._meta.pk.to_python(user_id))
+        self.__dict__["_hash"] = hash(key)
 
     def __hash__(self) -> int:
         return int(self.__dict__["_hash"])

@@ -107,6 +107,9 @@ class LoggedSession(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
+        # A constraint is checked at the end of a transaction, where a row for a user
+        # that is not in the table would break what the project has done in it.
+        db_constraint=False,
         related_name="logged_sessions",
         verbose_name=_("user"),
     )

@@ -113,9 +113,14 @@ def write_row(
 
 
 @_logged
-def settle_rows(*, user_id: str, live: frozenset[str] | None, **kwargs: object) -> None:
+def settle_rows(
+    *, user_id: str, session_id: str, live: frozenset[str] | None, **kwargs: object
+) -> None:
     """Put the user's other rows right. One query where they are."""
-    if live is not None:
+    if live is None:
+        # Too many to look at, but a sweep may have found this one on its way.
+        LoggedSession.objects.reopen([session_id])
+    else:
         history.settle(user_id, live)
 
 

@@ -5,7 +5,7 @@ Pages, the admin and commands call this, and nothing lower.
 
 import builtins
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,9 @@ from expire_sessions.reasons import EndReason
 from expire_sessions.signals import session_ended
 
 __all__ = ["SessionInfo", "UserSessions"]
+
+ROUNDS: Final = 3
+"""Looks at a user's sessions until there is none left to end."""
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -89,21 +92,21 @@ class UserSessions:
     def end_others(self) -> int:
         """End all sessions but the current one; return how many there were.
 
-        Two round trips, and one for each session.
+        Four round trips, and one for each session.
 
         Raises:
             ValueError: no ``current_key`` was given.
         """
         if self._current_key is None:
             raise ValueError("UserSessions needs current_key to tell the others.")
-        return self._end(m for m in self._members() if not self._is_current(m))
+        return self._end_while(lambda member: not self._is_current(member))
 
     def end_all(self) -> int:
         """End all sessions; return how many there were.
 
-        Two round trips, and one for each session.
+        Four round trips, and one for each session.
         """
-        return self._end(self._members())
+        return self._end_while(lambda _: True)
 
     def _members(self) -> builtins.list[Member]:
         return self._index.members([self._user_id])[0]
@@ -120,6 +123,16 @@ class UserSessions:
             ip=row.ip if row else None,
             user_agent=row.user_agent if row else "",
         )
+
+    def _end_while(self, wanted: Callable[[Member], bool]) -> int:
+        # Once more, for one that got a new key, or signed in, in between.
+        ended = 0
+        for _ in range(ROUNDS):
+            members = [member for member in self._members() if wanted(member)]
+            if not members:
+                break
+            ended += self._end(members)
+        return ended
 
     def _end(self, members: Iterable[Member]) -> int:
         ended = 0

@@ -71,7 +71,10 @@ Arguments:
     session_id (str).
     reason (expire_sessions.reasons.EndReason).
     context (dict): ``ip`` and ``user_agent`` of the login that caused it, where
-        one did; ``log_limit`` (int or None) where ``expire_check`` was asked.
+        one did; ``log_limit`` (int or None) where ``expire_check`` was asked;
+        ``sweep`` (True) where ``clearsessions`` found it.
+
+An end may be told twice, where the reply to it was lost.
 """
 
 sessions_swept: Final = Signal()

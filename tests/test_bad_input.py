@@ -1,5 +1,6 @@
 """Whatever comes in: a clear error or a self-heal, and nobody signed out in silence."""
 
+import os
 import pickle
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from django.db import connection as database
 from django.db import transaction
 from django.db.utils import OperationalError
 from django.test import Client, override_settings
+from django_redis.compressors.base import BaseCompressor
 
 from example_project.redis_server import RedisServer
 from expire_sessions.backend import SessionStore
@@ -85,6 +87,29 @@ def test_any_cookie_is_answered(case: str, path: str) -> None:
 
 
 # Payloads.
+
+
+class SaltedCompressor(BaseCompressor):  # type: ignore[misc] # untyped
+    """Writes equal data differently each time, as gzip and encryption do."""
+
+    def compress(self, value: bytes) -> bytes:
+        """Add salt."""
+        return os.urandom(8) + value
+
+    def decompress(self, value: bytes) -> bytes:
+        """Take it away."""
+        return value[8:]
+
+
+def test_a_tab_that_reads_undoes_nothing_however_payloads_are_written(ann: Any) -> None:
+    with caches(COMPRESSOR=f"{__name__}.SaltedCompressor"):
+        key = sign_in(ann).session_key
+        reading, writing = SessionStore(key), SessionStore(key)
+        reading.get("x")
+        writing["x"] = 1
+        writing.save()
+        reading.save()
+        assert SessionStore(key)["x"] == 1
 
 
 class Bomb:
@@ -334,6 +359,17 @@ def test_a_read_only_server_is_an_error(ann: Any, admin: redis.Redis) -> None:
             call()
     admin.replicaof("NO", "ONE")
     assert SessionStore(store.session_key).load()
+
+
+def test_no_error_tells_a_session_key(ann: Any, admin: redis.Redis) -> None:
+    """redis-py puts the command that failed into its own errors."""
+    connection = connection_for("default")
+    dead = "d" * 32
+    connection.client.zadd(connection.keys.index(str(ann.pk)), {dead: 1})
+    admin.replicaof("127.0.0.1", "1")
+    with pytest.raises(StoreUnavailable) as caught:
+        SessionStore.clear_expired()
+    assert dead not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_forgotten_scripts_are_sent_again(ann: Any, server: redis.Redis) -> None:

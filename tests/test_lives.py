@@ -8,11 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, get_user, login
+from django.contrib.auth import (
+    SESSION_KEY,
+    get_user,
+    login,
+    update_session_auth_hash,
+)
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
@@ -139,6 +145,31 @@ def test_force_login_takes_a_place(ann: Any) -> None:
     assert reasons(ann) == ["evicted", ""]
 
 
+def test_the_test_client_signs_in_and_out(ann: Any) -> None:
+    browser = Client()
+    assert browser.login(username="ann", password="ann")
+    session = browser.session
+    session["x"] = "1"
+    session.save()
+    assert browser.get("/get/x/").content == b"1"
+    assert live_keys(ann) == [key_of(browser)]
+    browser.logout()
+    assert live_keys(ann) == []
+    assert reasons(ann) == ["logout"]
+
+
+def test_the_async_test_client_signs_in_and_out(ann: Any) -> None:
+    browser = AsyncClient()
+    async_to_sync(browser.aforce_login)(ann)
+    key = browser.cookies["sessionid"].value
+    response = async_to_sync(browser.get)("/a/whoami/")
+    assert response.content == b"ann"
+    assert live_keys(ann) == [key]
+    async_to_sync(browser.alogout)()
+    assert live_keys(ann) == []
+    assert reasons(ann) == ["logout"]
+
+
 def test_a_login_without_a_request_takes_a_place(ann: Any) -> None:
     """Code may write the user into a session by itself."""
     sign_in_store(ann)
@@ -178,13 +209,21 @@ def test_a_logout_frees_the_place(ann: Any, site: str, server: Any) -> None:
     assert reasons(ann) == ["logout"]
 
 
-def test_data_of_nobody_any_more_goes_on_under_another_key(ann: Any) -> None:
+TAKING_AWAY: dict[str, Callable[[SessionStore], Any]] = {
+    "pop": lambda store: store.pop(SESSION_KEY),
+    "clear": lambda store: store.clear(),
+}
+
+
+@pytest.mark.parametrize("how", TAKING_AWAY)
+def test_data_of_nobody_any_more_goes_on_under_another_key(ann: Any, how: str) -> None:
     store = sign_in_store(ann)
     key = store.session_key
-    del store[SESSION_KEY]
+    TAKING_AWAY[how](store)
     store["x"] = 1
     store.save()
-    assert store.session_key != key
+    assert not SessionStore().exists(key)
+    assert SESSION_KEY not in SessionStore(store.session_key)
     assert SessionStore(store.session_key)["x"] == 1
     assert live_keys(ann) == []
     assert reasons(ann) == ["flushed"]
@@ -296,6 +335,29 @@ def test_moving_a_session_that_has_ended_leaves_the_request_anonymous(
     assert len(live_keys(ann)) == 1
 
 
+def test_a_password_change_in_a_session_that_has_ended_signs_nobody_in(
+    ann: Any,
+) -> None:
+    late = request_of(sign_in_store(ann))
+    late.user = get_user(late)
+    newest = sign_in_store(ann)
+    update_session_auth_hash(late, ann)
+    late.session.save()
+    assert SESSION_KEY not in SessionStore(late.session.session_key)
+    assert live_keys(ann) == [newest.session_key]
+
+
+def test_a_new_secret_does_not_bring_back_a_session_that_has_ended(ann: Any) -> None:
+    late = request_of(sign_in_store(ann))
+    newest = sign_in_store(ann)
+    with new_secret():
+        get_user(late)
+        late.session.save()
+        assert get_user(request_of(late.session)).is_anonymous
+    assert live_keys(ann) == [newest.session_key]
+    assert reasons(ann) == ["evicted", ""]
+
+
 # Age.
 
 
@@ -368,10 +430,15 @@ def test_a_save_of_every_request_renews_the_age(ann: Any, sign_in: SignIn) -> No
     browser = sign_in(ann)
     store = SessionStore(key_of(browser))
     connection = connection_for("default")
-    connection.client.expire(connection.keys.payload(key_of(browser)), HOUR)
+    for key in (
+        connection.keys.payload(key_of(browser)),
+        connection.keys.index(id_of(ann)),
+    ):
+        connection.client.expire(key, HOUR)
     response = browser.get("/get/x/")
-    assert response.cookies["sessionid"]["max-age"] == settings.SESSION_COOKIE_AGE
-    assert ages(store, ann)[0] == pytest.approx(settings.SESSION_COOKIE_AGE, abs=60)
+    age = settings.SESSION_COOKIE_AGE
+    assert response.cookies["sessionid"]["max-age"] == age
+    assert ages(store, ann) == pytest.approx((age, age), abs=60)
 
 
 @override_settings(SESSION_SAVE_EVERY_REQUEST=True)
@@ -452,6 +519,22 @@ def test_the_name_of_an_index_gives_the_user_back(user_id: str) -> None:
 
 
 # What hardly ever happens.
+
+
+def test_a_logout_follows_a_session_that_has_just_moved(ann: Any) -> None:
+    store = sign_in_store(ann)
+    slow = request_of(store)
+    store.cycle_key()
+    slow.session.flush()
+    assert live_keys(ann) == []
+    assert reasons(ann) == ["flushed"]
+
+
+def test_an_age_beyond_all_measure_is_a_century(ann: Any) -> None:
+    store = sign_in_store(ann)
+    store.set_expiry(10**17)
+    store.save()
+    assert ages(store, ann)[0] == pytest.approx(100 * 365 * 86400, abs=60)
 
 
 def test_a_login_whose_session_is_gone_by_then_takes_no_place(ann: Any) -> None:

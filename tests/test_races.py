@@ -4,6 +4,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
+from django.utils import timezone
 
 from expire_sessions import backend, scripts
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
+from expire_sessions.index import Index, Removed
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.scripts import Script
+from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import session_entering
 from tests import workers
 from tests.checker import Checker
@@ -305,6 +308,49 @@ def test_a_session_that_ends_between_its_load_and_its_touch_is_not_loaded(
     store = SessionStore(key)
     assert store.load() == {}
     assert store.session_key is None
+
+
+@pytest.mark.parametrize("racer", ["a login", "clearsessions"])
+@override_settings(EXPIRE_MAX_USERS=2, EXPIRE_LOG_LIMIT=0)
+def test_a_row_whose_session_is_just_moving_is_not_taken_for_gone(
+    ann: Any, monkeypatch: pytest.MonkeyPatch, racer: str
+) -> None:
+    """The racer comes between the rotation and its row."""
+    store = workers.sign_in(ann)
+    LoggedSession.objects.update(date_logged=timezone.now() - timedelta(days=1))
+    follow = LoggedSessionQuerySet.follow
+
+    def follow_late(rows: Any, previous_id: str, new_id: str) -> int:
+        monkeypatch.setattr(LoggedSessionQuerySet, "follow", follow)
+        if racer == "a login":
+            workers.sign_in(ann)
+        else:
+            call_command("clearsessions")
+        return follow(rows, previous_id, new_id)
+
+    monkeypatch.setattr(LoggedSessionQuerySet, "follow", follow_late)
+    store.cycle_key()
+    assert session_id(str(store.session_key)) in set(
+        LoggedSession.objects.active().values_list("session_id", flat=True)
+    )
+    assert rows_agree_with_redis(ann)
+
+
+def test_all_sessions_end_also_the_one_that_is_just_moving(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = workers.sign_in(ann)
+    remove = Index.remove
+
+    def remove_late(index: Index, key: str, user_id: str | None) -> Removed:
+        monkeypatch.setattr(Index, "remove", remove)
+        store.cycle_key()
+        return remove(index, key, user_id)
+
+    monkeypatch.setattr(Index, "remove", remove_late)
+    UserSessions(ann).end_all()
+    assert live_keys(ann) == []
+    assert rows_agree_with_redis(ann)
 
 
 @override_settings(EXPIRE_MAX_USERS=2)
