@@ -283,6 +283,7 @@ class SessionStore(SessionBase):
         raise StoreUnavailable(f"{ATTEMPTS} new session keys were all taken.")
 
     def _write(self, data: dict[str, Any], age: int, must_create: bool) -> None:
+        _ = conf.touch_interval  # a wrong one is not to be found after the script
         user_id = _user_id(data)
         entrant = None if user_id == self._user_id else user_id
         payload = self._connection.encode(data)

@@ -251,13 +251,15 @@ def test_none_from_a_handler_is_no_limit(ann: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["EXPIRE_MAX_USERS", "EXPIRE_LOG_LIMIT", "EXPIRE_POLICY"]
+    "name",
+    ["EXPIRE_MAX_USERS", "EXPIRE_LOG_LIMIT", "EXPIRE_POLICY", "EXPIRE_TOUCH_INTERVAL"],
 )
 def test_a_wrong_setting_lets_nobody_in(ann: Any, name: str) -> None:
     """A server may have been started without the checks."""
     with override_settings(**{name: "refuse"}), pytest.raises(InvalidSetup, match=name):
         sign_in(ann)
     assert LoggedSession.objects.count() == 0
+    assert UserSessions(ann).list() == []
 
 
 # Redis.
