@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.db import connection as database
 from django.db import transaction
 from django.db.utils import OperationalError
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 from django_redis.compressors.base import BaseCompressor
 
 from example_project.redis_server import RedisServer
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import InvalidLimits, InvalidSetup, StoreUnavailable
+from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
@@ -31,6 +33,8 @@ from tests.workers import sign_in
 pytestmark = pytest.mark.django_db
 
 KEY = "k" * 32
+
+PICKLE = "django_redis.serializers.pickle.PickleSerializer"
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def test_any_cookie_is_just_no_session(case: str, ann: Any) -> None:
 
 
 @pytest.mark.parametrize("case", COOKIES)
-@pytest.mark.parametrize("path", ["/get/x/", "/a/get/x/"])
+@pytest.mark.parametrize("path", ["/get/x/", "/set/x/1/", "/a/get/x/", "/a/set/x/1/"])
 def test_any_cookie_is_answered(case: str, path: str) -> None:
     sent = COOKIES[case].encode("utf-8", "surrogateescape").decode("latin-1")
     response = Client().get(path, headers={"cookie": f"sessionid={sent}"})
@@ -126,6 +130,12 @@ def set_off() -> None:
     Bomb.went_off = True
 
 
+def put(payload: bytes, key: str | None) -> None:
+    """Put something into Redis in place of a session's payload."""
+    connection = connection_for("default")
+    connection.client.set(connection.keys.payload(str(key)), payload, ex=60)
+
+
 PAYLOADS = {
     "garbage": b"\x80\x04garbage",
     "empty": b"",
@@ -134,6 +144,7 @@ PAYLOADS = {
     "null": b"null",
     "half of it": b'{"a": ',
     "not UTF-8": b"\xff\xfe",
+    "too deep": b"[" * 100_000,
 }
 
 
@@ -143,25 +154,53 @@ def test_a_payload_that_does_not_decode_is_an_empty_session(
     case: str, path: str, ann: Any, sign_in: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser = sign_in(ann)
-    connection = connection_for("default")
-    key = connection.keys.payload(browser.cookies["sessionid"].value)
-    connection.client.set(key, PAYLOADS[case], ex=60)
+    put(PAYLOADS[case], browser.cookies["sessionid"].value)
     response = browser.get(path)
     assert (response.status_code, response.content) == (200, b"")
+    assert_warned_of_corruption(caplog)
+
+
+def assert_warned_of_corruption(caplog: pytest.LogCaptureFixture) -> None:
+    """Look for the one warning that Django's own stores give as well."""
     (record,) = [r for r in caplog.records if r.name.startswith("django.security")]
+    assert record.name == "django.security.SuspiciousSession"
     assert record.levelname == "WARNING"
     assert "corrupted" in record.getMessage()
 
 
-def test_listing_unpickles_nothing(ann: Any) -> None:
-    with caches(SERIALIZER="django_redis.serializers.pickle.PickleSerializer"):
-        connection = connection_for("default")
-        key = connection.keys.payload(str(sign_in(ann).session_key))
-        connection.client.set(key, pickle.dumps({"bomb": Bomb()}), ex=60)
+PICKLES: dict[str, tuple[bytes, dict[str, str]]] = {
+    "half of it": (pickle.dumps({"a": 1})[:-2], {}),
+    "a list": (pickle.dumps([1, 2]), {}),
+    "a class that is gone": (b"cno.such.module\nClass\n.", {}),
+}
+
+
+@pytest.mark.parametrize("case", PICKLES)
+def test_a_pickle_that_does_not_decode_is_an_empty_session(
+    case: str, ann: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    payload, options = PICKLES[case]
+    with caches(SERIALIZER=PICKLE, **options):
+        store = sign_in(ann)
+        put(payload, store.session_key)
+        assert SessionStore(store.session_key).load() == {}
+    assert_warned_of_corruption(caplog)
+
+
+def test_listing_and_ending_unpickle_nothing(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bomb, "went_off", False)
+    with caches(SERIALIZER=PICKLE):
+        store = sign_in(ann)
+        put(pickle.dumps({"bomb": Bomb()}), store.session_key)
         sessions = UserSessions(ann)
         (info,) = sessions.list()
         assert sessions.end(info.session_id)
-    assert not Bomb.went_off
+        assert not Bomb.went_off
+        put(pickle.dumps({"bomb": Bomb()}), store.session_key)
+        SessionStore(store.session_key).load()
+        assert Bomb.went_off, "it is a bomb"
 
 
 # Handlers of expire_check.
@@ -199,39 +238,53 @@ HANDLERS: dict[str, Callable[..., None]] = {
 }
 
 
+def ids(*stores: SessionStore) -> set[str]:
+    """Return the ids of these sessions."""
+    return {session_id(str(store.session_key)) for store in stores}
+
+
+def live_ids(user: Any) -> set[str]:
+    """Return the ids of the user's live sessions."""
+    return {info.session_id for info in UserSessions(user).list()}
+
+
 @pytest.fixture(params=HANDLERS)
-def broken_handler(request: pytest.FixtureRequest, ann: Any) -> Iterator[SessionStore]:
-    """A session of Ann's from before her handler broke."""
-    store = sign_in(ann)
+def held(request: pytest.FixtureRequest, ann: Any) -> Iterator[list[SessionStore]]:
+    """Ann's sessions from before her handler broke: one more than her limit."""
+    with override_settings(EXPIRE_MAX_USERS=2):
+        stores = [sign_in(ann), sign_in(ann)]
     handler = HANDLERS[request.param]
     expire_check.connect(handler)
-    yield store
+    yield stores
     expire_check.disconnect(handler)
 
 
 def test_a_broken_handler_lets_nobody_in_and_ends_nothing(
-    ann: Any, broken_handler: SessionStore
+    ann: Any, held: list[SessionStore]
 ) -> None:
     with pytest.raises((InvalidLimits, LookupError)):
         sign_in(ann)
-    assert [info.session_id for info in UserSessions(ann).list()]
-    assert SessionStore(broken_handler.session_key).load()
-    assert LoggedSession.objects.get().active
+    assert live_ids(ann) == ids(*held)
+    assert LoggedSession.objects.active().count() == LoggedSession.objects.count() == 2
 
 
+@pytest.mark.parametrize("site", ["", "/a"])
 @override_settings(EXPIRE_TOUCH_INTERVAL=0)
 def test_a_broken_handler_signs_nobody_out(
-    ann: Any, broken_handler: SessionStore, caplog: pytest.LogCaptureFixture
+    ann: Any, held: list[SessionStore], site: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = SessionStore(broken_handler.session_key)
-    store["x"] = 1
-    store.save()
-    assert SessionStore(store.session_key)["x"] == 1
-    assert "expire_check failed" in caplog.text
+    browser = Client()
+    browser.cookies["sessionid"] = held[0].session_key or ""
+    assert browser.get(f"{site}/set/x/1/").status_code == 200
+    assert browser.get(f"{site}/get/x/").content == b"1"
+    assert browser.get(f"{site}/whoami/").content == b"ann"
+    assert live_ids(ann) == ids(*held)
+    errors = {r.getMessage() for r in caplog.records if r.name == "expire_sessions"}
+    assert any("expire_check failed" in error for error in errors)
 
 
 def test_a_broken_handler_is_a_server_error_at_the_login_page(
-    ann: Any, broken_handler: SessionStore
+    held: list[SessionStore],
 ) -> None:
     browser = Client(raise_request_exception=False)
     response = browser.get("/login/", {"username": "ann", "password": "ann"})
@@ -250,16 +303,63 @@ def test_none_from_a_handler_is_no_limit(ann: Any) -> None:
     assert len(UserSessions(ann).list()) == 3
 
 
+# Settings, where a server was started without the checks.
+
+
 @pytest.mark.parametrize(
     "name",
-    ["EXPIRE_MAX_USERS", "EXPIRE_LOG_LIMIT", "EXPIRE_POLICY", "EXPIRE_TOUCH_INTERVAL"],
+    [
+        "EXPIRE_MAX_USERS",
+        "EXPIRE_LOG_LIMIT",
+        "EXPIRE_POLICY",
+        "EXPIRE_TOUCH_INTERVAL",
+    ],
 )
-def test_a_wrong_setting_lets_nobody_in(ann: Any, name: str) -> None:
-    """A server may have been started without the checks."""
+def test_a_wrong_setting_lets_nobody_in_and_ends_nothing(ann: Any, name: str) -> None:
+    store = sign_in(ann)
     with override_settings(**{name: "refuse"}), pytest.raises(InvalidSetup, match=name):
         sign_in(ann)
-    assert LoggedSession.objects.count() == 0
-    assert UserSessions(ann).list() == []
+    assert live_ids(ann) == ids(store)
+    assert LoggedSession.objects.get().active
+
+
+@pytest.mark.parametrize("name", ["EXPIRE_MAX_USERS", "EXPIRE_POLICY"])
+@override_settings(EXPIRE_TOUCH_INTERVAL=0)
+def test_a_wrong_limit_signs_nobody_out(
+    ann: Any, sign_in: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = sign_in(ann)
+    with override_settings(**{name: "refuse"}):
+        browser.get("/set/x/1/")
+        assert browser.get("/whoami/").content == b"ann"
+    assert name in caplog.text
+
+
+ALIASES: dict[str, dict[str, Any]] = {
+    "missing": {},
+    "in memory": {
+        "other": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    },
+    "Django's own Redis": {
+        "other": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1",
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("case", ALIASES)
+def test_a_cache_that_cannot_hold_sessions_is_a_clear_error(case: str) -> None:
+    browser = Client(raise_request_exception=False)
+    browser.cookies["sessionid"] = KEY
+    changed = {**settings.CACHES, **ALIASES[case]}
+    with override_settings(CACHES=changed, SESSION_CACHE_ALIAS="other"):
+        with pytest.raises(InvalidSetup, match="'other'"):
+            SessionStore()
+        response = browser.get("/get/x/")
+    assert response.status_code == 500
+    assert "sessionid" not in response.cookies
 
 
 # Redis.
@@ -295,7 +395,11 @@ def mute(tmp_path: Path) -> Iterator[str]:
         yield f"unix://{path}?db=0"
 
 
-REQUESTS = ["/get/x/", "/set/x/1/", "/whoami/", "/a/get/x/", "/a/set/x/1/"]
+REQUESTS = [
+    f"{site}{path}"
+    for site in ("", "/a")
+    for path in ("/get/x/", "/set/x/1/", "/whoami/", "/logout/")
+]
 
 
 @pytest.mark.parametrize("path", REQUESTS)
@@ -316,6 +420,74 @@ def test_an_outage_is_an_error_and_never_a_logout(
         response = browser.get(path)
     assert response.status_code == 500
     assert "sessionid" not in response.cookies
+
+
+@pytest.mark.parametrize("path", ["/a/get/x/", "/a/set/x/1/", "/a/logout/"])
+@pytest.mark.parametrize("outage", [down, mute])
+def test_an_outage_under_asgi_is_an_error_and_never_a_logout(
+    path: str, outage: Any, tmp_path: Path
+) -> None:
+    browser = AsyncClient(raise_request_exception=False)
+    browser.cookies["sessionid"] = KEY
+    with outage(tmp_path) as address, caches(address, SOCKET_TIMEOUT=0.05):
+        response = async_to_sync(browser.get)(path)
+    assert response.status_code == 500
+    assert "sessionid" not in response.cookies
+
+
+@pytest.mark.parametrize("site", ["", "/a"])
+@pytest.mark.parametrize("ignore", [False, True])
+def test_a_login_during_an_outage_is_an_error(
+    ann: Any, site: str, ignore: bool, tmp_path: Path
+) -> None:
+    browser = Client(raise_request_exception=False)
+    query = {"username": "ann", "password": "ann"}
+    with down(tmp_path) as address, caches(address, IGNORE_EXCEPTIONS=ignore):
+        response = browser.get(f"{site}/login/", query)
+    assert response.status_code == 500
+    assert "sessionid" not in response.cookies
+    sign_in(ann)
+    assert LoggedSession.objects.active().count() == 1
+
+
+def pause(admin: redis.Redis) -> None:
+    """Let whatever writes wait; what reads is answered."""
+    admin.client_pause(600_000, all=False)
+
+
+def make_read_only(admin: redis.Redis) -> None:
+    """Let it be the replica of a server that is not there."""
+    admin.replicaof("127.0.0.1", "1")
+
+
+def mend(admin: redis.Redis) -> None:
+    """Let it take what is written again."""
+    admin.client_unpause()
+    admin.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize("fault", [pause, make_read_only])
+@pytest.mark.parametrize("ignore", [False, True])
+@pytest.mark.parametrize("path", ["/set/x/1/", "/logout/", "/a/set/x/1/", "/a/logout/"])
+@override_settings(EXPIRE_TOUCH_INTERVAL=None)
+def test_what_is_read_and_cannot_be_written_is_an_error_and_never_a_logout(
+    fault: Any,
+    ignore: bool,
+    path: str,
+    own_server: RedisServer,
+    admin: redis.Redis,
+    ann: Any,
+) -> None:
+    browser = Client(raise_request_exception=False)
+    browser.force_login(ann)
+    fault(admin)
+    with caches(own_server.url, IGNORE_EXCEPTIONS=ignore, SOCKET_TIMEOUT=0.2):
+        response = browser.get(path)
+    mend(admin)
+    assert response.status_code == 500
+    assert "sessionid" not in response.cookies
+    assert browser.get("/whoami/").content == b"ann"
+    assert browser.get("/get/x/").content == b""
 
 
 def test_an_outage_says_what_it_is(tmp_path: Path) -> None:
@@ -349,6 +521,25 @@ def test_a_full_server_still_lets_in_who_ends_another(
     sign_in(bob)
     active = LoggedSession.objects.for_user(bob).active()
     assert active.count() == 1, "the login that failed is no longer active"
+
+
+@pytest.mark.parametrize("site", ["", "/a"])
+@pytest.mark.parametrize("ignore", [False, True])
+def test_a_full_server_signs_nobody_out(
+    ann: Any, bob: Any, admin: redis.Redis, site: str, ignore: bool
+) -> None:
+    browser, visitor = Client(), Client(raise_request_exception=False)
+    browser.force_login(ann)
+    admin.config_set("maxmemory", 1)
+    with caches(IGNORE_EXCEPTIONS=ignore), override_settings(EXPIRE_TOUCH_INTERVAL=0):
+        browser.get(f"{site}/set/x/1/")
+        assert browser.get(f"{site}/get/x/").content == b"1"
+        refused = visitor.get(f"{site}/login/", {"username": "bob", "password": "bob"})
+        assert refused.status_code == 500
+        assert "sessionid" not in refused.cookies
+        assert browser.get(f"{site}/whoami/").content == b"ann"
+        assert browser.get(f"{site}/logout/").status_code == 200
+    assert live_ids(ann) == live_ids(bob) == set()
 
 
 def test_a_read_only_server_is_an_error(ann: Any, admin: redis.Redis) -> None:
@@ -396,6 +587,21 @@ def test_a_restart_is_survived(ann: Any, own_server: RedisServer) -> None:
     assert SessionStore(store.session_key).load()
 
 
+@pytest.mark.parametrize("site", ["", "/a"])
+def test_a_restart_of_a_server_that_persists_signs_nobody_out(
+    ann: Any, site: str
+) -> None:
+    """The connections are broken then, and the scripts forgotten."""
+    with another_server("--appendonly", "yes") as server, caches(server.url):
+        browser = Client()
+        browser.force_login(ann)
+        server.stop()
+        server.start()
+        assert browser.get(f"{site}/set/x/1/").status_code == 200
+        assert browser.get(f"{site}/get/x/").content == b"1"
+        assert browser.get(f"{site}/whoami/").content == b"ann"
+
+
 def test_sessions_are_kept_on_and_read_from_the_primary(ann: Any) -> None:
     """Only it knows what is live; the replica of this test knows nothing at all."""
     with (
@@ -438,16 +644,27 @@ def read_only() -> Iterator[None]:
         yield
 
 
+class Elsewhere:
+    """A database router that keeps the history where there is no database."""
+
+    def db_for_write(self, model: type, **hints: object) -> str | None:
+        """Name the database."""
+        return "nowhere" if model is LoggedSession else None
+
+    db_for_read = db_for_write
+
+
 @contextmanager
-def another_user_model() -> Iterator[None]:
-    """Use a user model that the history was not made for."""
-    with override_settings(AUTH_USER_MODEL="accounts.UuidUser"):
+def no_database() -> Iterator[None]:
+    """Keep the history in a database that cannot be reached."""
+    with override_settings(DATABASE_ROUTERS=[Elsewhere()]):
         yield
 
 
 FAILURES = {
     "no table": without_a_table,
     "read-only": read_only,
+    "no database": no_database,
 }
 
 
@@ -471,13 +688,22 @@ def test_a_history_that_cannot_be_written_breaks_no_login(
 def test_a_user_model_that_is_not_the_historys_breaks_no_login(
     ann: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with another_user_model():
-        user = get_user_model()(username="new", pk="1" * 32)
-        store = SessionStore()
-        store["_auth_user_id"] = str(user.pk)
-        store.save()
+    with override_settings(AUTH_USER_MODEL="accounts.UuidUser"):
+        store = sign_in(get_user_model().objects.create_user("new", password="new"))
     assert SessionStore(store.session_key).load()
     assert "history" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_that_is_not_there_breaks_no_transaction_of_the_project() -> None:
+    """Most databases look whether a row's user is there when all is committed."""
+    store = SessionStore()
+    store[SESSION_KEY] = "4711"
+    with transaction.atomic():
+        get_user_model().objects.create_user(username="eve", password="eve")
+        store.save()
+    assert get_user_model()._default_manager.count() == 1
+    assert SessionStore(store.session_key).load()
 
 
 def test_a_transaction_that_rolls_back_takes_the_row_and_not_the_session(

@@ -19,20 +19,25 @@ pytestmark = pytest.mark.django_db
 OURS = "expire_sessions.backend"
 DJANGOS = "django.contrib.sessions.backends.cache"
 
-OPTIONS: dict[str, dict[str, str]] = {
-    "JSON": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
-    "pickle": {"SERIALIZER": "django_redis.serializers.pickle.PickleSerializer"},
-    "zlib": {
-        "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-        "COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor",
-    },
+HOUR = 3600
+
+JSON = {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"}
+PICKLE = {"SERIALIZER": "django_redis.serializers.pickle.PickleSerializer"}
+ZLIB = {"COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor"}
+
+SETUPS: dict[str, dict[str, Any]] = {
+    "JSON": {"OPTIONS": JSON},
+    "pickle": {"OPTIONS": PICKLE},
+    "zlib": {"OPTIONS": {**JSON, **ZLIB}},
+    "pickle and zlib": {"OPTIONS": {**PICKLE, **ZLIB}},
+    "a prefix and a version": {"OPTIONS": JSON, "KEY_PREFIX": "{a}*", "VERSION": 3},
 }
 
 
-@pytest.fixture(autouse=True, params=OPTIONS)
+@pytest.fixture(autouse=True, params=SETUPS)
 def cache(request: pytest.FixtureRequest) -> Any:
-    """The session cache with another serializer or compressor."""
-    changed = {**settings.CACHES["default"], "OPTIONS": OPTIONS[request.param]}
+    """The session cache, set up in one of these ways."""
+    changed = {**settings.CACHES["default"], **SETUPS[request.param]}
     with override_settings(CACHES={"default": changed}):
         yield
 
@@ -80,23 +85,32 @@ def payload(key: str | None) -> bytes:
     return found
 
 
+def age(key: str | None) -> int:
+    """Return the seconds that a payload has left."""
+    connection = connection_for("default")
+    return int(connection.client.ttl(connection.keys.payload(str(key))))
+
+
 def test_both_write_the_same_bytes_under_the_same_key() -> None:
     data = {"a": [1, "x" * 100, None], "ü": "☃"}
     ours, djangos = SessionStore(), DjangoStore()
     for store in (ours, djangos):
         store.update(data)
+        store.set_expiry(HOUR)
         store.save()
+        assert age(store.session_key) == pytest.approx(HOUR, abs=60)
     assert payload(ours.session_key) == payload(djangos.session_key)
-    assert DjangoStore(ours.session_key).load() == data
-    assert SessionStore(djangos.session_key).load() == data
+    assert DjangoStore(ours.session_key).load() == dict(ours.items())
+    assert SessionStore(djangos.session_key).load() == dict(djangos.items())
 
 
+@pytest.mark.parametrize("path", ["/whoami/", "/a/whoami/"])
 def test_a_session_of_before_stays_signed_in_and_joins_at_its_next_request(
-    ann: Any,
+    ann: Any, path: str
 ) -> None:
     browser = with_django(ann)
     assert live(ann) == 0
-    assert who(browser) == "ann"
+    assert browser.get(path) == "ann"
     assert live(ann) == 1
     assert browser.get("/get/before/") == "1"
 
@@ -130,6 +144,13 @@ def test_a_session_of_before_signs_out_and_moves_like_any_other(ann: Any) -> Non
     browser.get("/logout/")
     assert live(ann) == 0
     assert LoggedSession.objects.count() == 0, "its login was before the history"
+
+
+def test_a_login_ends_sessions_of_before_that_have_joined(ann: Any) -> None:
+    before, after = with_django(ann), Browser()
+    assert who(before) == "ann"
+    after.log_in()
+    assert (who(before, DJANGOS), who(after, DJANGOS)) == ("", "ann")
 
 
 def test_back_again_nobody_is_signed_out(ann: Any) -> None:
