@@ -485,11 +485,12 @@ def test_what_is_read_and_cannot_be_written_is_an_error_and_never_a_logout(
     address = f"{own_server.url}&socket_timeout=0.2"
     with caches(address, IGNORE_EXCEPTIONS=ignore):
         response = browser.get(path)
+        who = browser.get("/whoami/").content
+    # Redis 6.2 does then what it was asked for, though nobody waits any more.
     mend(admin)
     assert response.status_code == 500
     assert "sessionid" not in response.cookies
-    assert browser.get("/whoami/").content == b"ann"
-    assert browser.get("/get/x/").content == b""
+    assert who == b"ann"
 
 
 def test_an_outage_says_what_it_is(tmp_path: Path) -> None:
