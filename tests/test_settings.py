@@ -38,7 +38,7 @@ def test_defaults_need_no_setting() -> None:
     assert conf.client_ip(request_with(REMOTE_ADDR="192.0.2.1")) == "192.0.2.1"
 
 
-def test_settings_are_read_on_use() -> None:
+def test_a_change_of_the_settings_is_seen() -> None:
     with override_settings(EXPIRE_MAX_USERS=7, EXPIRE_LOG_LIMIT=3):
         assert (conf.max_users, conf.log_limit) == (7, 3)
     assert (conf.max_users, conf.log_limit) == (1, None)
