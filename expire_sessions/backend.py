@@ -72,6 +72,17 @@ class SessionStore(SessionBase):
 
         def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
 
+    # How a store begins, see ``_hold``. On the class: each request makes one, and
+    # most are only read.
+    _login: _Login | None = None
+    _flush_reason: EndReason = EndReason.FLUSHED
+    _user_id: str | None = None
+    _payload: bytes | None = None
+    _is_new: bool = False
+    _call: str | None = None
+    _next_key: str | None = None
+    _entered: str | None = None
+
     def __init__(self, session_key: str | None = None) -> None:
         """Prepare a store. No round trip.
 
@@ -80,11 +91,6 @@ class SessionStore(SessionBase):
         """
         self._connection = connection_for(settings.SESSION_CACHE_ALIAS)
         self._index = Index(self._connection)
-        self._login: _Login | None = None
-        self._call: str | None = None
-        self._next_key: str | None = None
-        self._entered: str | None = None
-        self._start_over()
         super().__init__(session_key)
 
     def remember_login(
@@ -474,6 +480,8 @@ class SessionStore(SessionBase):
         if self._user_id is None:
             return
         self._connection.seen.add(self._key, conf.touch_interval)
+        if not saved.gone and not saved.evicted:
+            return
         context: dict[str, object] = {**self._login_of(self._user_id).context}
         if limits is not None:
             context["log_limit"] = limits.log_limit

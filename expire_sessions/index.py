@@ -6,17 +6,13 @@ above. Every method says how many round trips it makes; each raises
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from redis.exceptions import RedisError
-
 from expire_sessions import scripts
 from expire_sessions.connections import Connection
-from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.keys import session_id
 
 __all__ = ["Index", "Member", "Mode", "Removed", "Saved"]
@@ -55,6 +51,10 @@ class Saved:
     """All that are live now, told to a login only; None: too many to list."""
 
 
+UNOPPOSED: Final = Saved(evicted=[], gone=[], live=None)
+"""What most saves find: nothing to end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
     """What a removal found."""
@@ -78,13 +78,13 @@ class Index:
     """The operations of section "What happens" of the README, one method each."""
 
     def __init__(self, connection: Connection) -> None:
-        self._alias = connection.alias
         self._client = connection.client
         self._keys = connection.keys
+        self._answering = connection.answering
 
     def read(self, session_key: str) -> bytes | None:
         """Return the payload, or None where the session is not live. One round trip."""
-        with self._answering():
+        with self._answering:
             payload: bytes | None = self._client.execute_command(
                 "GET", self._keys.payload(session_key)
             )
@@ -92,7 +92,7 @@ class Index:
 
     def exists(self, session_key: str) -> bool:
         """Tell whether the session is live. One round trip."""
-        with self._answering():
+        with self._answering:
             return bool(
                 self._client.execute_command("EXISTS", self._keys.payload(session_key))
             )
@@ -128,39 +128,30 @@ class Index:
             None where the mode does not fit what is there: nothing was changed.
         """
         keys = self._keys
-        names = [keys.payload(session_key), keys.made(session_key)]
+        names = [keys.payload(session_key)]
+        arguments = [
+            mode.value,
+            payload,
+            age,
+            limit,
+            int(entering),
+            *keys.payload_frame,
+        ]
+        if mode is Mode.NEW:
+            names.append(keys.made(session_key))
+            arguments.append(call or "")
         if user_id is not None:
             names.append(keys.index(user_id))
-        with self._answering():
-            reply = scripts.SAVE.run(
-                self._client,
-                names,
-                [
-                    mode.value,
-                    payload,
-                    age,
-                    call or "",
-                    session_key,
-                    limit,
-                    int(entering),
-                    *keys.payload_frame,
-                ],
-            )
-        if not reply[0]:
-            return None
-        evicted, gone, live = reply[1:]
-        return Saved(
-            evicted=_texts(evicted),
-            gone=_texts(gone),
-            live=None if live is None else _texts(live),
-        )
+        with self._answering:
+            reply = scripts.SAVE.run(self._client, names, arguments)
+        return _saved(reply)
 
     def remove(self, session_key: str, user_id: str | None) -> Removed:
         """End a session: payload and member together. One round trip."""
         names = [self._keys.payload(session_key)]
         if user_id is not None:
             names.append(self._keys.index(user_id))
-        with self._answering():
+        with self._answering:
             deleted, removed = scripts.REMOVE.run(self._client, names, [session_key])
         return Removed(payload=bool(deleted), member=bool(removed))
 
@@ -178,7 +169,7 @@ class Index:
         names = [keys.payload(old), keys.payload(new), keys.moved(session_id(old))]
         if user_id is not None:
             names.append(keys.index(user_id))
-        with self._answering():
+        with self._answering:
             reply = scripts.ROTATE.run(self._client, names, [old, new, payload, age])
         return None if reply is None else _text(reply)
 
@@ -190,7 +181,7 @@ class Index:
         found: dict[str, str] = {}
         ids = list(session_ids)
         while ids:
-            with self._answering():
+            with self._answering:
                 pipeline = self._client.pipeline(transaction=False)
                 for name in ids:
                     pipeline.get(self._keys.moved(name))
@@ -205,7 +196,7 @@ class Index:
 
         One round trip.
         """
-        with self._answering():
+        with self._answering:
             moved = self._keys.moved(session_id(session_key))
             reply = self._client.execute_command("GET", moved)
         return None if reply is None else _text(reply)
@@ -215,7 +206,7 @@ class Index:
 
         Two round trips for all users together. No payload is read.
         """
-        with self._answering():
+        with self._answering:
             pipeline = self._client.pipeline(transaction=False)
             for user_id in user_ids:
                 pipeline.zrange(self._keys.index(user_id), 0, -1, withscores=True)
@@ -236,7 +227,7 @@ class Index:
         of some hundred keys, two to three round trips each: safe beside live traffic,
         and where it is interrupted the rest waits for the next sweep.
         """
-        with self._answering():
+        with self._answering:
             found = self._client.scan_iter(match=self._keys.every_index, count=BATCH)
             indexes = map(_text, found)
             while batch := list(islice(indexes, INDEXES)):
@@ -275,16 +266,6 @@ class Index:
         replies = _replies(pipeline)
         return {key for key, n in zip(session_keys, replies, strict=True) if n}
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except RedisError as error:
-            raise StoreUnavailable(
-                f"Redis, in the cache {self._alias!r}, gave no usable answer:"
-                f" {type(error).__name__}: {error}"
-            ) from error
-
 
 def _replies(pipeline: Any) -> list[Any]:
     # redis-py puts the command into the errors that it raises itself, and with it the
@@ -294,6 +275,17 @@ def _replies(pipeline: Any) -> list[Any]:
         if isinstance(reply, Exception):
             raise reply
     return replies
+
+
+def _saved(reply: Any) -> Saved | None:
+    if isinstance(reply, int):  # the usual case, as short as it can be told
+        return UNOPPOSED if reply else None
+    evicted, gone, live = reply
+    return Saved(
+        evicted=_texts(evicted),
+        gone=_texts(gone),
+        live=None if live is None else _texts(live),
+    )
 
 
 def _last(moves: dict[str, str], name: str) -> str:

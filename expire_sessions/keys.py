@@ -73,28 +73,35 @@ class Keys:
     """
 
     def __init__(self, make_key: Callable[[str], str]) -> None:
-        self._make_key = make_key
+        # What make_key puts around a name: asked for once, for it takes longer than
+        # all else that has to be done for a load here.
         self.payload_frame: Final = _frame(make_key, KEY_PREFIX)
         self._index_frame: Final = _frame(make_key, INDEX)
+        self._made_frame: Final = _frame(make_key, MADE)
+        self._moved_frame: Final = _frame(make_key, MOVED)
 
     def payload(self, session_key: str) -> str:
         """Return the key of a session's data."""
-        return self._make_key(KEY_PREFIX + session_key)
+        head, tail = self.payload_frame
+        return f"{head}{session_key}{tail}"
 
     def made(self, session_key: str) -> str:
         """Return the key that names the call which made a session."""
-        return self._make_key(MADE + session_key)
+        head, tail = self._made_frame
+        return f"{head}{session_key}{tail}"
 
     def moved(self, session_id: str) -> str:
         """Return the key that tells where a session was moved to.
 
         By its id: the history, which knows no session key, asks for it too.
         """
-        return self._make_key(MOVED + session_id)
+        head, tail = self._moved_frame
+        return f"{head}{session_id}{tail}"
 
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""
-        return self._make_key(INDEX + quote(user_id, safe=""))
+        head, tail = self._index_frame
+        return f"{head}{quote(user_id, safe='')}{tail}"
 
     @property
     def every_index(self) -> str:

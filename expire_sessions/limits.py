@@ -78,10 +78,11 @@ def limits_for(user_id: str, user: object | None = None) -> Limits:
         Exception: whatever a handler raises.
     """
     _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
+    if not expire_check.receivers:  # most projects have none, and every save is here
+        return Limits(conf.max_users or 0, conf.log_limit)
     settings: dict[str, Any] = {"max_users": conf.max_users}
-    if expire_check.receivers:  # most projects have none, and every save comes here
-        sender = _LazyUser(user_id) if user is None else user
-        expire_check.send(sender=sender, settings=settings)
+    sender = _LazyUser(user_id) if user is None else user
+    expire_check.send(sender=sender, settings=settings)
     return _checked(settings)
 
 

@@ -23,6 +23,7 @@ from example_project.redis_server import RedisServer
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import InvalidLimits, InvalidSetup, StoreUnavailable
+from expire_sessions.index import Index, Mode
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.sessions import UserSessions
@@ -524,6 +525,16 @@ def test_a_full_server_still_lets_in_who_ends_another(
     sign_in(bob)
     active = LoggedSession.objects.for_user(bob).active()
     assert active.count() == 1, "the login that failed is no longer active"
+
+
+def test_a_login_that_is_repeated_is_known_on_a_server_that_is_full_by_now(
+    ann: Any, admin: redis.Redis
+) -> None:
+    arguments: dict[str, Any] = {"user_id": str(ann.pk), "age": 60_000, "call": "call"}
+    index = Index(connection_for("default"))
+    assert index.save(Mode.NEW, KEY, **arguments)
+    admin.config_set("maxmemory", 1)
+    assert index.save(Mode.NEW, KEY, **arguments)
 
 
 @pytest.mark.parametrize("site", ["", "/a"])

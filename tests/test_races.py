@@ -375,9 +375,9 @@ def test_the_checker_cries_out_at_a_script_without_its_existence_check(
 ) -> None:
     """The witness of these tests would see what they are to prevent."""
     blind = Script("save")
-    check = "elseif not exists then"
+    check = 'if redis.call("PEXPIRE", payload, life) == 0 then'
     assert check in blind.source
-    source = blind.source.replace(check, "elseif false then")
+    source = blind.source.replace(check, "if false then")
     monkeypatch.setattr(blind, "source", source)
     monkeypatch.setattr(blind, "digest", "0" * 40)
     monkeypatch.setattr(scripts, "SAVE", blind)

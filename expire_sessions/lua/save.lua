@@ -1,47 +1,55 @@
 -- Save a session, or mark it seen, and keep its user's sessions at the limit.
 --
 -- KEYS  1 payload
---       2 made: the call that made the session, for a minute: a "new" may be repeated
---       3 index of the user; absent for an anonymous session
+--       2 with "new" only: made, the call that made the session, for a minute, for a
+--         "new" may be repeated
+--       last, where the session has a user: the index of that user
 -- ARGV  1 mode: "new" (must not exist) | "update" (must exist)
 --               | "keep" (must exist; its data is left as it is)
 --       2 data of the payload; "" with "keep"
 --       3 age in milliseconds; 0 leaves the age as it is ("keep" only)
---       4 name of this call; "" unless "new"
---       5 session key, the member of the index
---       6 limit; 0: none
---       7 "1" when a login takes its place with this save
---       8 what comes before a session key in the name of a payload
---       9 what comes after it
+--       4 limit; 0: none
+--       5 "1" when a login takes its place with this save
+--       6 what comes before a session key in the name of a payload
+--       7 what comes after it
+--       8 with "new" only: the name of this call
 --
--- Returns {0} when the mode does not fit what exists: nothing was changed. Else
--- {1, evicted, gone, live}: session keys that were ended for the limit; that were
--- dropped because their payload was gone; for a login, all that are live now, or
--- nil where there are too many to list.
+-- Returns 0 when the mode does not fit what exists: nothing was changed. 1 when it
+-- was saved and there is nothing to tell. Else {evicted, gone, live}: session keys
+-- that were ended for the limit; that were dropped because their payload was gone;
+-- for a login, all that are live now, or nil where there are too many to list.
 --
 -- All reads come before the first write, and the first write needs no memory where
 -- there is one to make: Redis refuses a script for lack of memory at its first
--- write or not at all, so a login that evicts works on a full server.
+-- write or not at all, so a login that evicts works on a full server. Only the age of
+-- an existing payload is written at once: that it could be tells that it exists.
 
 local LIST_AT_MOST = 100  -- sessions of a user without limit that a login looks at
 local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond that
 local A_MINUTE = 60000
 
-local payload, made, index = KEYS[1], KEYS[2], KEYS[3]
-local mode, data, age, name = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local me, limit, entering = ARGV[5], tonumber(ARGV[6]), ARGV[7] == "1"
-local head, tail = ARGV[8], ARGV[9]
+local mode, data, age, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local entering, head, tail, name = ARGV[5] == "1", ARGV[6], ARGV[7], ARGV[8]
+local payload, made, index = KEYS[1], nil, KEYS[2]
+if mode == "new" then made, index = KEYS[2], KEYS[3] end
+local me = string.sub(payload, #head + 1, #payload - #tail)  -- the session key
 
-local exists = redis.call("EXISTS", payload) == 1
+local life = age
 if mode == "new" then
   -- Exists, and not through this call: the key is taken. Made by this call and gone
   -- again: the session was ended while the reply was under way.
+  local exists = redis.call("EXISTS", payload) == 1
   local again = redis.call("GET", made) == name
-  if exists ~= again then return {0} end
-elseif not exists then
-  return {0}
+  if exists ~= again then return 0 end
+  if exists then redis.call("PEXPIRE", payload, life) end
+else
+  if age == 0 then life = redis.call("PTTL", payload) end  -- -2 without a payload
+  if life > 0 then
+    if redis.call("PEXPIRE", payload, life) == 0 then return 0 end
+  elseif life ~= -1 then
+    return 0
+  end
 end
-local life = age > 0 and age or redis.call("PTTL", payload)
 
 local others, gone, excess, complete = {}, {}, 0, false  -- others: live, oldest first
 local seen, index_life
@@ -51,12 +59,13 @@ if index then
   -- A clock that was set back, or a replica's that lags, must not make this
   -- session look older than the ones before it.
   local newest = redis.call("ZREVRANGE", index, 0, 0, "WITHSCORES")
-  if newest[1] and newest[1] ~= me and tonumber(newest[2]) >= seen then
+  local is_newest = newest[1] == me
+  if newest[1] and not is_newest and tonumber(newest[2]) >= seen then
     seen = tonumber(newest[2]) + 1
   end
   index_life = redis.call("PTTL", index)
 
-  local joining = not redis.call("ZSCORE", index, me)
+  local joining = not is_newest and not redis.call("ZSCORE", index, me)
   local count = redis.call("ZCARD", index) + (joining and 1 or 0)
   local last  -- the rank up to which the others are looked at, oldest first
   if limit > 0 and (entering or count > limit) or entering and count <= LIST_AT_MOST then
@@ -73,7 +82,6 @@ if index then
   if limit > 0 then excess = math.max(0, #others + 1 - limit) end
 end
 
-if exists and life > 0 then redis.call("PEXPIRE", payload, life) end
 local evicted, live = {}, {me}
 for rank, other in ipairs(others) do
   if rank <= excess then
@@ -97,4 +105,7 @@ if index then
 end
 if mode == "new" then redis.call("SET", made, name, "PX", A_MINUTE) end
 
-return {1, evicted, gone, complete and live}
+if entering or #evicted > 0 or #gone > 0 then
+  return {evicted, gone, complete and live}
+end
+return 1
