@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from expire_sessions.exceptions import InvalidSetup, StoreUnavailable
 from expire_sessions.installed import APP, is_installed
 from expire_sessions.keys import Keys
+from expire_sessions.redis_client import lean
 
 __all__ = ["Connection", "Seen", "connection_for", "forget_connections", "redis_cache"]
 
@@ -173,7 +174,7 @@ def _connect(alias: str) -> Connection:
     return Connection(
         alias=alias,
         # For writing: with replicas configured, only the primary knows what is live.
-        client=client.get_client(write=True),
+        client=lean(client.get_client(write=True)),
         keys=Keys(client.make_key),
         encode=client.encode,
         decode=client.decode,

@@ -15,6 +15,7 @@ FLOORS = {
     "exceptions": 0,
     "installed": 0,
     "reasons": 0,
+    "redis_client": 0,
     "scripts": 0,
     "signals": 0,
     "conf": 0.1,  # says what it raises

@@ -1,0 +1,44 @@
+"""The client that sends what a session needs."""
+
+from typing import Any
+
+from redis import Redis
+
+__all__ = ["LeanRedis", "lean"]
+
+
+class LeanRedis(Redis):
+    """redis-py's client, with less around each command.
+
+    Between ``execute_command``, which whatever traces Redis hooks into, and the
+    connection, redis-py 8 takes two times, looks four times for metrics, formats
+    their labels and builds three closures. That is 5 % of a round trip on loopback
+    and what makes a load cheaper than that of Django's cache backend. The
+    connection, its checks, its pool and its retries are as they were set up.
+    """
+
+    def _execute_command(self, *args: Any, **options: Any) -> Any:
+        connection: Any = self.connection_pool.get_connection()
+        try:
+            return connection.retry.call_with_retry(
+                lambda: self._exchange(connection, args, options),
+                lambda _: connection.disconnect(),
+            )
+        finally:
+            self.connection_pool.release(connection)
+
+    def _exchange(
+        self, connection: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        connection.send_command(*args)
+        return self.parse_response(connection, args[0], **options)  # type: ignore[no-untyped-call] # redis-py's
+
+
+def lean(client: Any) -> Any:
+    """Return a lean client on the same pool, for one of redis-py's own.
+
+    Another class is somebody's choice (``REDIS_CLIENT_CLASS``), and stays.
+    """
+    if type(client) is not Redis:
+        return client
+    return LeanRedis(connection_pool=client.connection_pool)
