@@ -34,11 +34,12 @@ def settle(user_id: str, live: frozenset[str]) -> None:
     One query where they do. ``live`` are the ids of all of them, as of a moment
     after the row of the latest was written.
     """
-    active = list(LoggedSession.objects.for_user(user_id).active())
-    if reopen := live.difference(row.session_id for row in active):
+    rows = LoggedSession.objects.for_user(user_id).active()
+    active = set(rows.values_list("session_id", flat=True))
+    if reopen := live - active:
         LoggedSession.objects.reopen(reopen)
-    if gone := [row for row in active if row.session_id not in live]:
-        _close(gone, [user_id])
+    if gone := active - live:
+        _close(list(rows.filter(session_id__in=gone)), [user_id])
 
 
 def sweep() -> None:
