@@ -110,13 +110,14 @@ class SessionStore(SessionBase):
 
         One round trip, and one more in each process and ``EXPIRE_TOUCH_INTERVAL``.
         """
-        if self.session_key is None:
+        key = self.session_key
+        if key is None:
             return {}
-        payload = self._index.read(self.session_key)
+        payload = self._index.read(key)
         data = self._decoded(payload)
         if data is not None:
             self._hold(_user_id(data), payload)
-            if self._touch_if_due():
+            if self._touch_if_due(key):
                 return data
         self._start_over()
         self._session_key = None
@@ -223,8 +224,7 @@ class SessionStore(SessionBase):
         """The session key, where it is known that there is one."""
         return cast("str", self.session_key)
 
-    def _validate_session_key(self, key: object) -> bool:
-        return is_session_key(key)
+    _validate_session_key = staticmethod(is_session_key)
 
     def _get_new_session_key(self) -> str:
         # Without asking whether it is taken: the save that uses it finds out.
@@ -263,9 +263,9 @@ class SessionStore(SessionBase):
 
     # Writing.
 
-    def _touch_if_due(self) -> bool:
+    def _touch_if_due(self, key: str) -> bool:
         """Mark a signed-in session seen; False if it ended after it was read."""
-        seen, key = self._connection.seen, self._key
+        seen = self._connection.seen
         if self._user_id is None or not seen.is_due(key, conf.touch_interval):
             return True
         limits = self._limits_or_none(self._user_id)

@@ -9,15 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Final
 
 from django.core.cache import caches
 from django_redis.cache import RedisCache
-from django_redis.client import HerdClient, ShardClient
-from redis.exceptions import RedisError
+from django_redis.client import DefaultClient, HerdClient, ShardClient
+from django_redis.compressors.identity import IdentityCompressor
 
-from expire_sessions.exceptions import InvalidSetup, StoreUnavailable
+from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.installed import APP, is_installed
 from expire_sessions.keys import Keys
 from expire_sessions.redis_client import lean
@@ -55,34 +54,6 @@ class Seen:
         return self._keys
 
 
-class Answering:
-    """Turns what redis-py raises into ``StoreUnavailable``.
-
-    A class, for every load goes through it: a generator takes four times as long.
-    """
-
-    __slots__ = ("_alias",)
-
-    def __init__(self, alias: str) -> None:
-        self._alias = alias
-
-    def __enter__(self) -> None:
-        """Begin to ask."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Say that there was no answer, where there was none."""
-        if isinstance(error, RedisError):
-            raise StoreUnavailable(
-                f"Redis, in the cache {self._alias!r}, gave no usable answer:"
-                f" {type(error).__name__}: {error}"
-            ) from error
-
-
 @dataclass(frozen=True, slots=True)
 class Connection:
     """What the index and the engine need of one cache alias."""
@@ -95,9 +66,6 @@ class Connection:
     encode: Callable[[dict[str, Any]], bytes]
     decode: Callable[[bytes], Any]
     """The cache's serializer and compressor."""
-
-    answering: Answering
-    """Within it whatever asks Redis is to be done."""
 
     seen: Seen = field(default_factory=Seen)
 
@@ -177,6 +145,20 @@ def _connect(alias: str) -> Connection:
         client=lean(client.get_client(write=True)),
         keys=Keys(client.make_key),
         encode=client.encode,
-        decode=client.decode,
-        answering=Answering(alias),
+        decode=_decoder(client),
     )
+
+
+def _decoder(client: Any) -> Callable[[bytes], Any]:
+    """Return what reads a payload: ``client.decode``, or what it comes to.
+
+    It tries first whether a value is an integer, and no session is one. For a cache
+    without compression that takes more time than all else it does: a tenth of a load.
+    """
+    compressor = getattr(client, "_compressor", None)
+    is_usual = type(client).decode is DefaultClient.decode
+    if is_usual and type(compressor) is IdentityCompressor:
+        loads: Callable[[bytes], Any] = client._serializer.loads  # noqa: SLF001 - no other way to it
+        return loads
+    decode: Callable[[bytes], Any] = client.decode
+    return decode

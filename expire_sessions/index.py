@@ -5,14 +5,17 @@ above. Every method says how many round trips it makes; each raises
 ``StoreUnavailable`` where Redis does not answer or refuses.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from redis.exceptions import RedisError
+
 from expire_sessions import scripts
 from expire_sessions.connections import Connection
+from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.keys import session_id
 
 __all__ = ["Index", "Member", "Mode", "Removed", "Saved"]
@@ -78,24 +81,21 @@ class Index:
     """The operations of section "What happens" of the README, one method each."""
 
     def __init__(self, connection: Connection) -> None:
+        self._alias = connection.alias
         self._client = connection.client
         self._keys = connection.keys
-        self._answering = connection.answering
 
     def read(self, session_key: str) -> bytes | None:
         """Return the payload, or None where the session is not live. One round trip."""
-        with self._answering:
-            payload: bytes | None = self._client.execute_command(
-                "GET", self._keys.payload(session_key)
-            )
+        payload: bytes | None = self._ask(
+            self._client.execute_command, "GET", self._keys.payload(session_key)
+        )
         return payload
 
     def exists(self, session_key: str) -> bool:
         """Tell whether the session is live. One round trip."""
-        with self._answering:
-            return bool(
-                self._client.execute_command("EXISTS", self._keys.payload(session_key))
-            )
+        name = self._keys.payload(session_key)
+        return bool(self._ask(self._client.execute_command, "EXISTS", name))
 
     def save(  # noqa: PLR0913 - all that one round trip is to do
         self,
@@ -142,17 +142,16 @@ class Index:
             arguments.append(call or "")
         if user_id is not None:
             names.append(keys.index(user_id))
-        with self._answering:
-            reply = scripts.SAVE.run(self._client, names, arguments)
-        return _saved(reply)
+        return _saved(self._ask(scripts.SAVE.run, self._client, names, arguments))
 
     def remove(self, session_key: str, user_id: str | None) -> Removed:
         """End a session: payload and member together. One round trip."""
         names = [self._keys.payload(session_key)]
         if user_id is not None:
             names.append(self._keys.index(user_id))
-        with self._answering:
-            deleted, removed = scripts.REMOVE.run(self._client, names, [session_key])
+        deleted, removed = self._ask(
+            scripts.REMOVE.run, self._client, names, [session_key]
+        )
         return Removed(payload=bool(deleted), member=bool(removed))
 
     def rotate(
@@ -169,8 +168,8 @@ class Index:
         names = [keys.payload(old), keys.payload(new), keys.moved(session_id(old))]
         if user_id is not None:
             names.append(keys.index(user_id))
-        with self._answering:
-            reply = scripts.ROTATE.run(self._client, names, [old, new, payload, age])
+        arguments = [old, new, payload, age]
+        reply = self._ask(scripts.ROTATE.run, self._client, names, arguments)
         return None if reply is None else _text(reply)
 
     def successors(self, session_ids: Iterable[str]) -> dict[str, str]:
@@ -181,12 +180,11 @@ class Index:
         found: dict[str, str] = {}
         ids = list(session_ids)
         while ids:
-            with self._answering:
-                pipeline = self._client.pipeline(transaction=False)
-                for name in ids:
-                    pipeline.get(self._keys.moved(name))
-                replies = zip(ids, _replies(pipeline), strict=True)
-                moved = {old: session_id(_text(new)) for old, new in replies if new}
+            pipeline = self._client.pipeline(transaction=False)
+            for name in ids:
+                pipeline.get(self._keys.moved(name))
+            replies = zip(ids, self._ask(_replies, pipeline), strict=True)
+            moved = {old: session_id(_text(new)) for old, new in replies if new}
             found |= moved
             ids = [name for name in moved.values() if name not in found]
         return {old: _last(found, old) for old in found}
@@ -196,9 +194,8 @@ class Index:
 
         One round trip.
         """
-        with self._answering:
-            moved = self._keys.moved(session_id(session_key))
-            reply = self._client.execute_command("GET", moved)
+        moved = self._keys.moved(session_id(session_key))
+        reply = self._ask(self._client.execute_command, "GET", moved)
         return None if reply is None else _text(reply)
 
     def members(self, user_ids: Iterable[str]) -> list[list[Member]]:
@@ -206,15 +203,14 @@ class Index:
 
         Two round trips for all users together. No payload is read.
         """
-        with self._answering:
-            pipeline = self._client.pipeline(transaction=False)
-            for user_id in user_ids:
-                pipeline.zrange(self._keys.index(user_id), 0, -1, withscores=True)
-            known = [
-                [Member(_text(key), int(seen)) for key, seen in reply]
-                for reply in _replies(pipeline)
-            ]
-            live = self._live([member.session_key for each in known for member in each])
+        pipeline = self._client.pipeline(transaction=False)
+        for user_id in user_ids:
+            pipeline.zrange(self._keys.index(user_id), 0, -1, withscores=True)
+        known = [
+            [Member(_text(key), int(seen)) for key, seen in reply]
+            for reply in self._ask(_replies, pipeline)
+        ]
+        live = self._live([member.session_key for each in known for member in each])
         return [
             [member for member in members if member.session_key in live]
             for members in known
@@ -227,11 +223,10 @@ class Index:
         of some hundred keys, two to three round trips each: safe beside live traffic,
         and where it is interrupted the rest waits for the next sweep.
         """
-        with self._answering:
-            found = self._client.scan_iter(match=self._keys.every_index, count=BATCH)
-            indexes = map(_text, found)
-            while batch := list(islice(indexes, INDEXES)):
-                yield from self._sweep(batch)
+        found = self._client.scan_iter(match=self._keys.every_index, count=BATCH)
+        indexes = map(_text, found)
+        while batch := self._ask(list, islice(indexes, INDEXES)):
+            yield from self._sweep(batch)
 
     def _sweep(self, indexes: list[str]) -> Iterator[tuple[str, str]]:
         cursors = dict.fromkeys(indexes, 0)
@@ -239,7 +234,7 @@ class Index:
             pipeline = self._client.pipeline(transaction=False)
             for index, cursor in cursors.items():
                 pipeline.zscan(index, cursor, count=BATCH)
-            replies = dict(zip(cursors, _replies(pipeline), strict=True))
+            replies = dict(zip(cursors, self._ask(_replies, pipeline), strict=True))
             members = [
                 (index, _text(key))
                 for index, (_, found) in replies.items()
@@ -256,15 +251,24 @@ class Index:
         dead = [(index, key) for index, key in members if key not in live]
         for index, key in dead:
             pipeline.zrem(index, key)
-        _replies(pipeline)
+        self._ask(_replies, pipeline)
         yield from ((self._keys.user_id(index), key) for index, key in dead)
 
     def _live(self, session_keys: list[str]) -> set[str]:
         pipeline = self._client.pipeline(transaction=False)
         for key in session_keys:
             pipeline.exists(self._keys.payload(key))
-        replies = _replies(pipeline)
+        replies = self._ask(_replies, pipeline)
         return {key for key, n in zip(session_keys, replies, strict=True) if n}
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except RedisError as error:
+            raise StoreUnavailable(
+                f"Redis, in the cache {self._alias!r}, gave no usable answer:"
+                f" {type(error).__name__}: {error}"
+            ) from error
 
 
 def _replies(pipeline: Any) -> list[Any]:

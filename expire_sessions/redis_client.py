@@ -1,5 +1,6 @@
 """The client that sends what a session needs."""
 
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -21,7 +22,7 @@ class LeanRedis(Redis):
         connection: Any = self.connection_pool.get_connection()
         try:
             return connection.retry.call_with_retry(
-                lambda: self._exchange(connection, args, options),
+                partial(self._exchange, connection, args, options),
                 lambda _: connection.disconnect(),
             )
         finally:

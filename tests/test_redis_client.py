@@ -1,11 +1,14 @@
-"""The client that sends less around each command, and what it still does."""
+"""The way to Redis with less around each command, and what it still does."""
 
+import codecs
+import json
 from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
 from django.test import override_settings
+from django_redis.client import DefaultClient
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
@@ -61,3 +64,25 @@ def test_an_error_gives_the_connection_back() -> None:
             client.execute_command("GET")
     assert Index(connection_for("default")).read("x" * 32) is None
     assert len(client.connection_pool._in_use_connections) == 0
+
+
+class Rot13(DefaultClient):  # type: ignore[misc] # untyped
+    """A client of the project that keeps values in another way."""
+
+    def encode(self, value: Any) -> bytes:
+        """Return what Redis gets."""
+        return codecs.encode(json.dumps(value), "rot13").encode()
+
+    def decode(self, value: bytes) -> Any:
+        """Return what was given."""
+        return json.loads(codecs.decode(value.decode(), "rot13"))
+
+
+def test_a_client_of_the_project_reads_and_writes_payloads(ann: Any) -> None:
+    cache: dict[str, Any] = settings.CACHES["default"]
+    options = {**cache["OPTIONS"], "CLIENT_CLASS": f"{__name__}.Rot13"}
+    with override_settings(CACHES={"default": {**cache, "OPTIONS": options}}):
+        store = sign_in(ann)
+        key = connection_for("default").keys.payload(str(store.session_key))
+        assert b"_nhgu_hfre_vq" in connection_for("default").client.get(key)
+        assert SessionStore(store.session_key)["_auth_user_id"] == str(ann.pk)
