@@ -158,6 +158,16 @@ def databases(session: nox.Session, database: str) -> None:
 
 
 @nox.session
+def benchmark(session: nox.Session) -> None:
+    """Measure against other session engines; ``-- --help`` tells the choices."""
+    session.install("-e.", *group("benchmark"))
+    # Not the embedded server where there is another: the memory of Redis is measured.
+    session.run(
+        "python", "-m", "tests.benchmarks", *session.posargs, interrupt_timeout=30
+    )
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build sdist and wheel; test the wheel, away from the tree."""
     session.install(*group("package", "tests"))

@@ -1,0 +1,139 @@
+"""The parent's side of the workers and the proxies."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+from tests.benchmarks.contenders import Contender, named
+from tests.benchmarks.place import Place
+
+__all__ = ["ContenderError", "ProxyProcess", "Worker", "ask_all", "errors_of"]
+
+END_SECONDS = 10
+
+
+class ContenderError(Exception):
+    """A contender does not run, or does not do what it is to do."""
+
+
+class Process:
+    """A module of the benchmark in a process of its own, asked in lines of JSON."""
+
+    def __init__(
+        self, module: str, *arguments: str, env: dict[str, str] | None = None
+    ) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=env,
+            # Ctrl-C is for the parent, which ends this one on its way out.
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def end(self) -> None:
+        """Let it end, and do not wait for it."""
+        self._stdin.close()
+
+    def __exit__(self, *args: object) -> None:
+        self.end()
+        try:
+            self._process.wait(END_SECONDS)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._stdout.close()
+            self._log.close()
+
+    def tell(self, **asked: object) -> None:
+        """Ask for something, and do not wait for it."""
+        self._stdin.write(json.dumps(asked) + "\n")
+        self._stdin.flush()
+
+    def line(self) -> str:
+        """Return the next line it has written."""
+        line = self._stdout.readline()
+        if not line:
+            self._log.seek(0)
+            said = self._log.read().decode(errors="replace").strip()
+            *_, last = said.split("\n")
+            raise ContenderError(f"the process ended: {last}")
+        return line
+
+    @property
+    def _stdin(self) -> IO[str]:
+        assert self._process.stdin is not None, "it has pipes"
+        return self._process.stdin
+
+    @property
+    def _stdout(self) -> IO[str]:
+        assert self._process.stdout is not None, "it has pipes"
+        return self._process.stdout
+
+
+class Worker(Process):
+    """A process that measures one contender."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__("worker", env=place.environment())
+        self.place = place
+        self.contender: Contender = named(place.contender)
+        self.name = self.contender.name
+
+    def result(self) -> Any:
+        """Wait for the answer to what was told, or to its start."""
+        answer = json.loads(self.line())
+        if "error" in answer:
+            raise ContenderError(answer["error"])
+        return answer["result"]
+
+    def ask(self, do: str, **arguments: object) -> Any:
+        """Ask for something and wait for the answer."""
+        self.tell(do=do, **arguments)
+        return self.result()
+
+
+class ProxyProcess(Process):
+    """A proxy before a server, see ``proxy``."""
+
+    def __init__(self, path: Path, target: str, kind: str) -> None:
+        super().__init__("proxy", str(path), target, kind)
+        self.path = path
+        self.url = f"unix://{path}?db=0"
+        self.line()
+
+    def traffic(self, **changes: float) -> dict[str, int]:
+        """Return what has passed so far; change its delay, where that is given."""
+        self.tell(**changes)
+        passed: dict[str, int] = json.loads(self.line())
+        return passed
+
+
+def ask_all(workers: Sequence[Worker], do: str) -> dict[str, str]:
+    """Ask all at the same time; return the errors of those that failed."""
+    for worker in workers:
+        worker.tell(do=do)
+    return errors_of(workers)
+
+
+def errors_of(workers: Iterable[Worker]) -> dict[str, str]:
+    """Wait for the answer of each; return the errors of those that failed."""
+    errors: dict[str, str] = {}
+    for worker in workers:
+        try:
+            worker.result()
+        except ContenderError as error:
+            errors[worker.name] = str(error)
+    return errors

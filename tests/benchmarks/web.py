@@ -1,0 +1,136 @@
+"""A real WSGI server for a contender, and a browser that costs next to nothing."""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Self
+
+from tests.benchmarks.place import AGENT, Place
+from tests.benchmarks.processes import ContenderError
+
+__all__ = ["Browser", "WebServer"]
+
+APPLICATION = "django.core.wsgi:get_wsgi_application()"
+END_SECONDS = 10
+START_SECONDS = 30
+
+
+class WebServer:
+    """gunicorn with one process and one thread, on a port of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.address: tuple[str, int] = listening.getsockname()
+            number = listening.fileno()
+            command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{number}"]
+            command += ["--workers", "1", "--worker-class", "gthread"]
+            command += ["--threads", "1", "--keep-alive", "600"]
+            command += ["--no-control-socket", APPLICATION]
+            self._process = subprocess.Popen(
+                command,
+                env=place.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[number],
+                start_new_session=True,  # Ctrl-C is for the parent
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def end(self) -> None:
+        """Let it end, and do not wait for it."""
+        self._process.terminate()
+
+    def __exit__(self, *args: object) -> None:
+        self.end()
+        try:
+            self._process.wait(END_SECONDS)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._log.close()
+
+
+class Browser:
+    """One connection, kept alive, and the cookies of many sessions in turn.
+
+    ``has_cookie``: the answers must set one, as a session does that is saved.
+    """
+
+    def __init__(
+        self,
+        server: WebServer,
+        path: str,
+        keys: list[str],
+        *,
+        has_cookie: bool = False,
+    ) -> None:
+        self._has_cookie = has_cookie
+        self._requests = [_request(path, key) for key in keys]
+        self._socket = socket.create_connection(server.address, timeout=START_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._at = 0
+        self.times = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._socket.close()
+
+    def warm(self) -> None:
+        """Make every request once; raise where an answer is not the one expected."""
+        for request in self._requests:
+            answer = self._ask(request)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise ContenderError(f"the server said {answer[:200]!r}")
+            if self._has_cookie and b"\r\nset-cookie:" not in answer.lower():
+                raise ContenderError("the session was not saved")
+
+    def calibrate(self, seconds: float) -> None:
+        """Find how many requests take as long."""
+        while self.time() * self.times < seconds:
+            self.times *= 2
+
+    def time(self) -> float:
+        """Make a batch of requests; return the seconds that one took."""
+        for request in self._requests[:5]:  # the processor has forgotten it
+            self._ask(request)
+        begin = time.perf_counter()
+        for number in range(self._at, self._at + self.times):
+            self._ask(self._requests[number % len(self._requests)])
+        took = time.perf_counter() - begin
+        self._at += self.times
+        return took / self.times
+
+    def _ask(self, request: bytes) -> bytes:
+        self._socket.sendall(request)
+        answer = b""
+        while not _is_whole(answer):
+            data = self._socket.recv(65536)
+            if not data:
+                raise ContenderError("the server has closed the connection")
+            answer += data
+        return answer
+
+
+def _request(path: str, key: str) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", f"User-Agent: {AGENT}"]
+    lines += [f"Cookie: sessionid={key}"] if key else []
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, found, body = answer.partition(b"\r\n\r\n")
+    if not found:
+        return False
+    _, _, rest = head.lower().partition(b"content-length: ")
+    # Without a length, as an error page has it, what has come is all that is read.
+    return not rest or len(body) >= int(rest.partition(b"\r\n")[0])
