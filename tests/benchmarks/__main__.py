@@ -59,7 +59,7 @@ def wanted(options: argparse.Namespace) -> Wanted:
     return Wanted(
         sections=options.only or [*SECTIONS],
         contenders=options.contenders or [each.name for each in CONTENDERS],
-        rounds=options.rounds or (2 if options.quick else 12),
+        rounds=options.rounds or (2 if options.quick else 10),
         launches=options.launches or (1 if options.quick else 3),
         is_quick=options.quick,
     )

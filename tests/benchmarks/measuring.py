@@ -27,7 +27,7 @@ from tests.benchmarks.web import Browser, WebServer
 
 __all__ = ["Effort", "Measuring"]
 
-SHORT = 5
+SHORT = 3
 """So many times more rounds has a load or a save without a request around it."""
 
 COUNTED = 5
