@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.core.cache import caches
+from django.core.cache.backends.base import default_key_func
 from django_redis.cache import RedisCache
 from django_redis.client import DefaultClient, HerdClient, ShardClient
 from django_redis.compressors.identity import IdentityCompressor
@@ -138,15 +139,22 @@ def _problem_with(cache: object) -> str | None:
 def _connect(alias: str) -> Connection:
     if not is_installed():  # its check never runs where nothing imports this package
         raise InvalidSetup(f"Add {APP!r} to INSTALLED_APPS: it keeps the history.")
-    client = redis_cache(alias).client
+    cache = redis_cache(alias)
+    client = cache.client
     return Connection(
         alias=alias,
         # For writing: with replicas configured, only the primary knows what is live.
         client=lean(client.get_client(write=True)),
-        keys=Keys(client.make_key),
+        keys=Keys(client.make_key, is_constant=_has_constant_keys(cache)),
         encode=client.encode,
         decode=_decoder(client),
     )
+
+
+def _has_constant_keys(cache: RedisCache) -> bool:
+    """Tell whether ``make_key`` is Django's: another may look at who is asking."""
+    is_djangos: bool = cache.key_func is default_key_func
+    return is_djangos and type(cache.client).make_key is DefaultClient.make_key
 
 
 def _decoder(client: Any) -> Callable[[bytes], Any]:

@@ -39,7 +39,7 @@ def settle(user_id: str, live: frozenset[str]) -> None:
     if reopen := live - active:
         LoggedSession.objects.reopen(reopen)
     if gone := active - live:
-        _close(list(rows.filter(session_id__in=gone)), [user_id])
+        _close([row for row in rows if row.session_id in gone], [user_id])
 
 
 def sweep() -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from expire_sessions import scripts
 from expire_sessions.connections import Connection
 from expire_sessions.exceptions import StoreUnavailable
-from expire_sessions.keys import session_id
+from expire_sessions.keys import PAYLOAD, session_id
 
 __all__ = ["Index", "Member", "Mode", "Removed", "Saved"]
 
@@ -44,17 +44,17 @@ class Mode(StrEnum):
 class Saved:
     """What a save has done to the user's other sessions (session keys)."""
 
-    evicted: list[str]
+    evicted: tuple[str, ...]
     """Live ones that were too many: ended."""
 
-    gone: list[str]
+    gone: tuple[str, ...]
     """Members whose payload had expired: dropped from the index."""
 
-    live: list[str] | None
+    live: tuple[str, ...] | None
     """All that are live now, told to a login only; None: too many to list."""
 
 
-UNOPPOSED: Final = Saved(evicted=[], gone=[], live=None)
+UNOPPOSED: Final = Saved(evicted=(), gone=(), live=None)
 """What most saves find: nothing to end."""
 
 
@@ -135,7 +135,7 @@ class Index:
             age,
             limit,
             int(entering),
-            *keys.payload_frame,
+            *keys.frame(PAYLOAD),
         ]
         if mode is Mode.NEW:
             names.append(keys.made(session_key))
@@ -298,8 +298,8 @@ def _last(moves: dict[str, str], name: str) -> str:
     return name
 
 
-def _texts(reply: list[bytes]) -> list[str]:
-    return [key.decode() for key in reply]
+def _texts(reply: list[bytes]) -> tuple[str, ...]:
+    return tuple(key.decode() for key in reply)
 
 
 def _text(key: bytes) -> str:

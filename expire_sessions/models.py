@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -17,9 +18,6 @@ __all__ = ["LoggedSession", "LoggedSessionQuerySet"]
 BATCH: Final = 500
 """Rows that one statement closes or deletes: well below the 999 variables of an
 old SQLite, and short enough to hold no lock for long."""
-
-ACTIVE: Final = ""
-"""The ``end_reason`` of a row whose session has not ended."""
 
 IN_FLIGHT: Final = datetime.timedelta(minutes=1)
 """A login that takes longer than this between its row and its place has died."""
@@ -46,16 +44,18 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
         A row that was only found gone takes a better reason; one that has a better
         reason keeps it.
         """
-        open_to = [ACTIVE] if reason in FOUND_GONE else [ACTIVE, *FOUND_GONE]
-        return self.filter(session_id=session_id, end_reason__in=open_to).update(
+        open_to = Q(ended_at=None)
+        if reason not in FOUND_GONE:
+            open_to |= Q(end_reason__in=FOUND_GONE)
+        return self.filter(open_to, session_id=session_id).update(
             ended_at=timezone.now(), end_reason=reason
         )
 
     def follow(self, previous_id: str, session_id: str) -> int:
         """Let the row of a session go on under its new id. One query."""
         return self.filter(
-            session_id=previous_id, end_reason__in=[ACTIVE, *FOUND_GONE]
-        ).update(session_id=session_id, ended_at=None, end_reason=ACTIVE)
+            Q(ended_at=None) | Q(end_reason__in=FOUND_GONE), session_id=previous_id
+        ).update(session_id=session_id, ended_at=None, end_reason="")
 
     def close_gone(self, rows: Collection["LoggedSession"]) -> None:
         """End rows whose session was not found. One or two queries for 500 rows.
@@ -78,7 +78,7 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
         for at in range(0, len(ids), BATCH):
             self.filter(
                 session_id__in=ids[at : at + BATCH], end_reason__in=FOUND_GONE
-            ).update(ended_at=None, end_reason=ACTIVE)
+            ).update(ended_at=None, end_reason="")
 
     def prune(self, user: Any, keep: int) -> None:
         """Delete all but the newest ``keep`` ended rows of one user, and no other.

@@ -17,6 +17,7 @@ from django.db import router, transaction
 from expire_sessions import history, signals
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
+from expire_sessions.conf import KNOWN, conf
 from expire_sessions.connections import forget_connections
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
@@ -33,7 +34,7 @@ def connect() -> None:
     pairs = (
         (user_logged_in, remember_login),
         (user_logged_out, remember_logout),
-        (setting_changed, rebuild_connections),
+        (setting_changed, read_settings_again),
         (signals.session_entering, write_row),
         (signals.session_started, settle_rows),
         (signals.session_rotated, follow_row),
@@ -61,10 +62,12 @@ def remember_logout(*, request: Any, **kwargs: object) -> None:
         session.remember_logout()
 
 
-def rebuild_connections(*, setting: str, **kwargs: object) -> None:
-    """Drop the clients of settings that a test has just changed."""
+def read_settings_again(*, setting: str, **kwargs: object) -> None:
+    """Drop what was made of settings that a test has just changed."""
     if setting in CONNECTION_SETTINGS:
         forget_connections()
+    if setting in KNOWN:
+        conf.forget()
 
 
 @contextmanager

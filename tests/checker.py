@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from expire_sessions.connections import connection_for
+from expire_sessions.keys import PAYLOAD
 from tests.workers import TRIED
 
 SNAPSHOT = """
@@ -29,7 +30,7 @@ class Checker:
         connection = connection_for("default")
         self._client, keys = connection.client, connection.keys
         self._names = [keys.index(user_id), TRIED]
-        self._frame = keys.payload_frame
+        self._frame = keys.frame(PAYLOAD)
         self._limit = limit
         self._live: set[bytes] = set()
         self._ended: set[bytes] = set()

@@ -606,7 +606,8 @@ def test_a_restart_of_a_server_that_persists_signs_nobody_out(
     ann: Any, site: str
 ) -> None:
     """The connections are broken then, and the scripts forgotten."""
-    with another_server("--appendonly", "yes") as server, caches(server.url):
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    with another_server(*durable) as server, caches(server.url):
         browser = Client()
         browser.force_login(ann)
         server.stop()

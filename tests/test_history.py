@@ -1,7 +1,8 @@
 """The login history: a row for each login, how it ended, and how little is kept."""
 
+import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -296,6 +297,20 @@ def test_the_next_login_opens_the_row_of_a_live_session(ann: Any) -> None:
     assert reasons(ann) == ["", ""]
 
 
+@pytest.fixture
+def few_variables(db: None) -> Iterator[None]:
+    """Let a statement take no more variables than in an old SQLite."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    kind = sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER
+    before = connection.connection.setlimit(kind, 999)
+    yield
+    connection.connection.setlimit(kind, before)
+
+
+@pytest.mark.usefixtures("few_variables")
 def test_the_next_login_closes_more_rows_than_one_statement_takes(ann: Any) -> None:
     LoggedSession.objects.bulk_create(
         LoggedSession(user=ann, session_id=session_id(f"gone{n}")) for n in range(1203)
@@ -321,6 +336,32 @@ def test_a_better_reason_replaces_that_a_session_was_lost(
     LoggedSession.objects.update(ended_at=timezone.now(), end_reason="lost")
     browser.get("/logout/")
     assert reasons(ann) == ["logout"]
+
+
+def test_a_reason_that_says_only_that_it_was_gone_replaces_none(ann: Any) -> None:
+    row = LoggedSession.objects.create(user=ann, session_id="e" * 64)
+    assert LoggedSession.objects.close(row.session_id, EndReason.LOST) == 1
+    assert LoggedSession.objects.close(row.session_id, EndReason.EXPIRED) == 0
+    assert reasons(ann) == ["lost"]
+
+
+@pytest.mark.parametrize(
+    "reason,followed", [(EndReason.LOST, 1), (EndReason.LOGOUT, 0), (None, 1)]
+)
+def test_a_row_follows_a_rotation_unless_its_session_was_ended(
+    ann: Any, reason: EndReason | None, followed: int
+) -> None:
+    row = LoggedSession.objects.create(user=ann, session_id="e" * 64)
+    if reason:
+        LoggedSession.objects.close(row.session_id, reason)
+    assert LoggedSession.objects.follow(row.session_id, "f" * 64) == followed
+
+
+def test_a_row_that_the_project_has_ended_stays_as_it_is(ann: Any) -> None:
+    row = LoggedSession.objects.create(user=ann, session_id="e" * 64)
+    LoggedSession.objects.update(ended_at=timezone.now())
+    assert LoggedSession.objects.close(row.session_id, EndReason.EVICTED) == 0
+    assert LoggedSession.objects.follow(row.session_id, "f" * 64) == 0
 
 
 def test_a_login_that_takes_its_place_during_the_sweep_stays_active(

@@ -370,14 +370,26 @@ def test_a_clock_that_was_set_back_makes_no_login_look_old(ann: Any) -> None:
     assert live_keys(ann) == [first.session_key, second.session_key]
 
 
+@override_settings(EXPIRE_MAX_USERS=2)
+def test_a_clock_that_was_set_back_makes_no_save_look_old(ann: Any) -> None:
+    first, second = workers.sign_in(ann), workers.sign_in(ann)
+    stamps = {str(first.session_key): 9e15, str(second.session_key): 9.1e15}
+    keys = connection_for("default").keys
+    connection_for("default").client.zadd(keys.index(str(ann.pk)), stamps)
+    second["x"] = 1
+    second.save()
+    third = workers.sign_in(ann)
+    assert live_keys(ann) == [second.session_key, third.session_key]
+
+
 def test_the_checker_cries_out_at_a_script_without_its_existence_check(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The witness of these tests would see what they are to prevent."""
     blind = Script("save")
-    check = 'if redis.call("PEXPIRE", payload, life) == 0 then'
+    check = "elseif not exists then"
     assert check in blind.source
-    source = blind.source.replace(check, "if false then")
+    source = blind.source.replace(check, "elseif false then")
     monkeypatch.setattr(blind, "source", source)
     monkeypatch.setattr(blind, "digest", "0" * 40)
     monkeypatch.setattr(scripts, "SAVE", blind)

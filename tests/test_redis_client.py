@@ -13,7 +13,7 @@ from django_redis.client import DefaultClient
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
 from expire_sessions.index import Index
-from expire_sessions.redis_client import LeanRedis
+from expire_sessions.redis_client import LeanRedis, lean
 from tests.workers import sign_in
 
 
@@ -25,9 +25,21 @@ def test_sessions_go_through_it() -> None:
     assert type(connection_for("default").client) is LeanRedis
 
 
-def test_what_it_replaces_is_there_in_redis_py() -> None:
-    """Under another name it would be dead code, and nobody would notice."""
-    assert "_execute_command" in vars(redis.Redis)
+def test_redis_py_still_comes_by_where_it_does_less(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It overrides what redis-py may rename: it would be dead code then."""
+    seen: list[str] = []
+    exchange = LeanRedis._exchange
+
+    def noted(self: Any, connection: Any, args: Any, options: Any) -> Any:
+        seen.append(args[0])
+        return exchange(self, connection, args, options)
+
+    key = sign_in(ann).session_key
+    monkeypatch.setattr(LeanRedis, "_exchange", noted)
+    assert SessionStore(key).load()
+    assert seen == ["GET"]
 
 
 def test_what_traces_redis_sees_every_command(
@@ -55,6 +67,23 @@ def test_a_client_class_of_the_project_stays(ann: Any) -> None:
     with override_settings(CACHES={"default": {**cache, "OPTIONS": options}}):
         assert type(connection_for("default").client) is Chosen
         assert SessionStore(sign_in(ann).session_key).load()
+
+
+def test_a_client_with_a_connection_of_its_own_keeps_it() -> None:
+    pool = connection_for("default").client.connection_pool
+    with redis.Redis(connection_pool=pool, single_connection_client=True) as client:
+        assert lean(client) is client
+
+
+def test_an_error_of_the_program_is_not_one_of_redis(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*args: object) -> None:
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(LeanRedis, "_exchange", fail)
+    with pytest.raises(TypeError):
+        SessionStore("x" * 32).load()
 
 
 def test_an_error_gives_the_connection_back() -> None:

@@ -21,8 +21,7 @@
 --
 -- All reads come before the first write, and the first write needs no memory where
 -- there is one to make: Redis refuses a script for lack of memory at its first
--- write or not at all, so a login that evicts works on a full server. Only the age of
--- an existing payload is written at once: that it could be tells that it exists.
+-- write or not at all, so a login that evicts works on a full server.
 
 local LIST_AT_MOST = 100  -- sessions of a user without limit that a login looks at
 local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond that
@@ -34,22 +33,16 @@ local payload, made, index = KEYS[1], nil, KEYS[2]
 if mode == "new" then made, index = KEYS[2], KEYS[3] end
 local me = string.sub(payload, #head + 1, #payload - #tail)  -- the session key
 
-local life = age
+local exists = redis.call("EXISTS", payload) == 1
 if mode == "new" then
   -- Exists, and not through this call: the key is taken. Made by this call and gone
   -- again: the session was ended while the reply was under way.
-  local exists = redis.call("EXISTS", payload) == 1
   local again = redis.call("GET", made) == name
   if exists ~= again then return 0 end
-  if exists then redis.call("PEXPIRE", payload, life) end
-else
-  if age == 0 then life = redis.call("PTTL", payload) end  -- -2 without a payload
-  if life > 0 then
-    if redis.call("PEXPIRE", payload, life) == 0 then return 0 end
-  elseif life ~= -1 then
-    return 0
-  end
+elseif not exists then
+  return 0
 end
+local life = age > 0 and age or redis.call("PTTL", payload)
 
 local others, gone, excess, complete = {}, {}, 0, false  -- others: live, oldest first
 local seen, index_life
@@ -57,12 +50,11 @@ if index then
   local time = redis.call("TIME")
   seen = time[1] * 1000000 + time[2]
   -- A clock that was set back, or a replica's that lags, must not make this
-  -- session look older than the ones before it.
-  local newest = redis.call("ZREVRANGE", index, 0, 0, "WITHSCORES")
+  -- session look older than the others.
+  local newest = redis.call("ZREVRANGE", index, 0, 1, "WITHSCORES")
   local is_newest = newest[1] == me
-  if newest[1] and not is_newest and tonumber(newest[2]) >= seen then
-    seen = tonumber(newest[2]) + 1
-  end
+  local before = tonumber(newest[is_newest and 4 or 2])  -- of the newest other
+  if before and before >= seen then seen = before + 1 end
   index_life = redis.call("PTTL", index)
 
   local joining = not is_newest and not redis.call("ZSCORE", index, me)
@@ -82,6 +74,13 @@ if index then
   if limit > 0 then excess = math.max(0, #others + 1 - limit) end
 end
 
+if exists then
+  if life > 0 then
+    redis.call("PEXPIRE", payload, life)
+  else
+    redis.call("PERSIST", payload)  -- as it is: a first write that needs no memory
+  end
+end
 local evicted, live = {}, {me}
 for rank, other in ipairs(others) do
   if rank <= excess then

@@ -1,0 +1,78 @@
+"""The index by itself: what no request of a site shows alone."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+from expire_sessions.backend import SessionStore
+from expire_sessions.connections import Connection, connection_for
+from expire_sessions.index import Index, Mode
+from tests.workers import sign_in
+
+KEY = "k" * 32
+tenant = {"name": "a"}
+
+
+def tenant_key(key: str, prefix: str, version: int) -> str:
+    """Keep the keys of tenants apart, as some projects do."""
+    return f"{tenant['name']}:{prefix}:{version}:{key}"
+
+
+@pytest.fixture
+def connection() -> Connection:
+    """Where sessions are."""
+    return connection_for("default")
+
+
+def test_the_keys_are_named_as_their_table_says(connection: Connection) -> None:
+    keys = connection.keys
+    assert keys.payload(KEY) == f":1:django.contrib.sessions.cache{KEY}"
+    assert keys.index("a:b") == ":1:expire_sessions:index:a%3Ab"
+    assert keys.made(KEY) == f":1:expire_sessions:made:{KEY}"
+    assert keys.moved("id") == ":1:expire_sessions:moved:id"
+    assert keys.user_id(keys.index("a:b")) == "a:b"
+
+
+@pytest.mark.parametrize("mode", [Mode.UPDATE, Mode.KEEP])
+@pytest.mark.parametrize("age", [0, 60_000])
+def test_a_session_that_is_gone_is_neither_saved_nor_touched(
+    connection: Connection, mode: Mode, age: int
+) -> None:
+    index = Index(connection)
+    assert index.save(mode, KEY, user_id="1", payload=b"{}", age=age, limit=1) is None
+    assert connection.client.keys("*") == []
+
+
+def test_a_touch_tells_what_has_expired(connection: Connection) -> None:
+    index, user = Index(connection), "1"
+    for key in (KEY, "g" * 32):
+        index.save(Mode.NEW, key, user_id=user, payload=b"{}", age=60_000, call="call")
+    connection.client.delete(connection.keys.payload("g" * 32))
+    saved = index.save(Mode.KEEP, KEY, user_id=user, limit=1)
+    assert saved is not None
+    assert (saved.gone, saved.evicted) == (("g" * 32,), ())
+
+
+def test_a_payload_without_age_keeps_none(connection: Connection) -> None:
+    index, keys = Index(connection), connection.keys
+    connection.client.set(keys.payload(KEY), b"{}")
+    assert index.save(Mode.KEEP, KEY, user_id="1", limit=1)
+    assert connection.client.ttl(keys.payload(KEY)) == -1
+    assert connection.client.ttl(keys.index("1")) == -1
+
+
+def test_a_key_function_may_look_at_who_is_asking(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever freezes what it said once lets one tenant into another."""
+    cache = {**settings.CACHES["default"], "KEY_FUNCTION": f"{__name__}.tenant_key"}
+    with override_settings(CACHES={"default": cache}):
+        store = sign_in(ann)
+        monkeypatch.setitem(tenant, "name", "b")
+        assert SessionStore(store.session_key).load() == {}
+        theirs = sign_in(ann)
+        monkeypatch.setitem(tenant, "name", "a")
+        assert SessionStore(store.session_key).load()
+        assert SessionStore(theirs.session_key).load() == {}
