@@ -7,11 +7,14 @@ through ``signals``. It imports without the app registry.
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.utils.module_loading import import_string
 
 from expire_sessions.conf import conf
 from expire_sessions.connections import connection_for
@@ -53,7 +56,11 @@ class _Login(NamedTuple):
 
     user_id: str
     user: object
-    context: dict[str, str | None]
+    context: Mapping[str, str | None]
+
+
+NOBODY: Final = _Login("", None, MappingProxyType({}))
+"""No login: most saves are of a session that has been signed in for long."""
 
 
 class SessionStore(SessionBase):
@@ -89,9 +96,18 @@ class SessionStore(SessionBase):
         Raises:
             InvalidSetup: ``SESSION_CACHE_ALIAS`` names no usable cache.
         """
+        # Not SessionBase's: it looks up a serializer for each session, which takes a
+        # twelfth of a load and is not used here.
         self._connection = connection_for(settings.SESSION_CACHE_ALIAS)
         self._index = Index(self._connection)
-        super().__init__(session_key)
+        self._session_key = session_key
+        self.accessed = False
+        self.modified = False
+
+    @cached_property
+    def serializer(self) -> Any:
+        """The class of ``SESSION_SERIALIZER``, for who calls ``encode``."""
+        return import_string(settings.SESSION_SERIALIZER)
 
     def remember_login(
         self, user_id: str, user: object, context: dict[str, str | None]
@@ -451,7 +467,7 @@ class SessionStore(SessionBase):
     def _login_of(self, user_id: str) -> _Login:
         if self._login is not None and self._login.user_id == user_id:
             return self._login
-        return _Login(user_id, None, {})
+        return NOBODY
 
     def _enter(self, user_id: str) -> Limits:
         login = self._login_of(user_id)

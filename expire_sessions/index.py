@@ -129,17 +129,12 @@ class Index:
         """
         keys = self._keys
         names = [keys.payload(session_key)]
-        arguments = [
-            mode.value,
-            payload,
-            age,
-            limit,
-            int(entering),
-            *keys.frame(PAYLOAD),
-        ]
+        head, tail = keys.frame(PAYLOAD)
+        arguments: list[Any] = [mode, payload, age, limit, head]
         if mode is Mode.NEW:
             names.append(keys.made(session_key))
-            arguments.append(call or "")
+        if mode is Mode.NEW or entering or tail:  # redis-py packs each one slowly
+            arguments += [tail, int(entering), call or ""]
         if user_id is not None:
             names.append(keys.index(user_id))
         return _saved(self._ask(scripts.SAVE.run, self._client, names, arguments))

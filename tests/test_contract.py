@@ -470,3 +470,11 @@ def test_no_public_method_of_django_is_left_out() -> None:
     called |= {"keys", "values", "items"}  # by their names, in one test
     assert methods - twins <= called
     assert {f"a{name}" for name in methods - twins - WITHOUT_TWIN} <= twins
+
+
+@pytest.mark.parametrize("key", ["k" * 32, "short", None])
+def test_a_new_store_is_what_a_new_session_base_is(key: str | None) -> None:
+    """It does without the constructor of Django's, which may come to do more."""
+    theirs, ours = SessionBase(key), SessionStore(key)
+    assert {name: getattr(ours, name) for name in vars(theirs)} == vars(theirs)
+    assert ours.decode(ours.encode({"a": 1})) == {"a": 1}

@@ -9,10 +9,11 @@
 --       2 data of the payload; "" with "keep"
 --       3 age in milliseconds; 0 leaves the age as it is ("keep" only)
 --       4 limit; 0: none
---       5 "1" when a login takes its place with this save
---       6 what comes before a session key in the name of a payload
---       7 what comes after it
---       8 with "new" only: the name of this call
+--       5 what comes before a session key in the name of a payload
+--       left out together where there is nothing to say:
+--       6 what comes after it
+--       7 "1" when a login takes its place with this save
+--       8 with "new": the name of this call
 --
 -- Returns 0 when the mode does not fit what exists: nothing was changed. 1 when it
 -- was saved and there is nothing to tell. Else {evicted, gone, live}: session keys
@@ -28,7 +29,7 @@ local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond th
 local A_MINUTE = 60000
 
 local mode, data, age, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local entering, head, tail, name = ARGV[5] == "1", ARGV[6], ARGV[7], ARGV[8]
+local head, tail, entering, name = ARGV[5], ARGV[6] or "", ARGV[7] == "1", ARGV[8]
 local payload, made, index = KEYS[1], nil, KEYS[2]
 if mode == "new" then made, index = KEYS[2], KEYS[3] end
 local me = string.sub(payload, #head + 1, #payload - #tail)  -- the session key
@@ -58,7 +59,8 @@ if index then
   index_life = redis.call("PTTL", index)
 
   local joining = not is_newest and not redis.call("ZSCORE", index, me)
-  local count = redis.call("ZCARD", index) + (joining and 1 or 0)
+  local known = newest[3] and redis.call("ZCARD", index) or #newest / 2
+  local count = known + (joining and 1 or 0)
   local last  -- the rank up to which the others are looked at, oldest first
   if limit > 0 and (entering or count > limit) or entering and count <= LIST_AT_MOST then
     last, complete = -1, entering and count <= LIST_AT_MOST
@@ -95,7 +97,7 @@ for _, other in ipairs(gone) do redis.call("ZREM", index, other) end
 
 if mode ~= "keep" then redis.call("SET", payload, data, "PX", age) end
 if index then
-  redis.call("ZADD", index, string.format("%.0f", seen), me)
+  redis.call("ZADD", index, seen, me)  -- Redis writes 17 digits of a number: exact
   if life < 0 or index_life == -1 then  -- it holds a payload that never expires
     redis.call("PERSIST", index)
   else
