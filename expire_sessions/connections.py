@@ -108,13 +108,12 @@ def redis_cache(alias: str) -> RedisCache:
 
     Raises:
         InvalidSetup: the alias is missing, not of django-redis, has options that
-            cannot be used, or a client class that cannot hold sessions.
+            cannot be used, or a client that cannot hold sessions.
     """
     try:
         cache: Any = caches.create_connection(alias)
-        unfit = _problem_with(cache)
-        if unfit is None:
-            cache.client.get_client(write=True)  # reads the address, and that is all
+        # get_client reads the address, and that is all.
+        unfit = _problem_with(cache) or _problem_of(cache.client.get_client(write=True))
     except Exception as error:
         # Django, django-redis and redis-py read CACHES unchecked: whatever they raise.
         raise InvalidSetup(
@@ -133,6 +132,13 @@ def _problem_with(cache: object) -> str | None:
     for kind, what in UNFIT.items():
         if isinstance(cache.client, kind):
             return f"uses {kind.__name__}, which {what}"
+    return None
+
+
+def _problem_of(client: object) -> str | None:
+    pool = getattr(client, "connection_pool", None)
+    if getattr(pool, "cache", None) is not None:
+        return "answers from copies in this process (cache_config), also for what ended"
     return None
 
 

@@ -14,6 +14,7 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from redis.cache import CacheConfig
 
 from expire_sessions import checks
 from expire_sessions.checks import check_cache, check_server, check_settings
@@ -114,6 +115,15 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "HerdClient": (
         {"OPTIONS": {"CLIENT_CLASS": "django_redis.client.HerdClient"}},
+        "E021",
+    ),
+    "client-side caching": (
+        {
+            "location": "redis://127.0.0.1:2/0",  # django-redis has a pool by address
+            "OPTIONS": {
+                "CONNECTION_POOL_KWARGS": {"cache_config": CacheConfig(), "protocol": 3}
+            },
+        },
         "E021",
     ),
     "a key function that repeats": (
