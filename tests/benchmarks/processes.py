@@ -11,7 +11,7 @@ from typing import IO, Any, Self
 from tests.benchmarks.contenders import Contender, named
 from tests.benchmarks.place import Place
 
-__all__ = ["ContenderError", "ProxyProcess", "Worker", "ask_all", "errors_of"]
+__all__ = ["Child", "ContenderError", "ProxyProcess", "Worker", "ask_all", "errors_of"]
 
 END_SECONDS = 10
 
@@ -20,22 +20,17 @@ class ContenderError(Exception):
     """A contender does not run, or does not do what it is to do."""
 
 
-class Process:
-    """A module of the benchmark in a process of its own, asked in lines of JSON."""
+class Child:
+    """A process of the benchmark, ended when its context is left."""
 
-    def __init__(
-        self, module: str, *arguments: str, env: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            command,
             stderr=self._log,
-            text=True,
-            env=env,
             # Ctrl-C is for the parent, which ends this one on its way out.
             start_new_session=True,
+            **options,
         )
 
     def __enter__(self) -> Self:
@@ -43,7 +38,7 @@ class Process:
 
     def end(self) -> None:
         """Let it end, and do not wait for it."""
-        self._stdin.close()
+        self._process.terminate()
 
     def __exit__(self, *args: object) -> None:
         self.end()
@@ -54,8 +49,30 @@ class Process:
             self._process.wait()
             raise
         finally:
-            self._stdout.close()
             self._log.close()
+
+
+class Process(Child):
+    """A module of the benchmark in a process of its own, asked in lines of JSON."""
+
+    def __init__(
+        self, module: str, *arguments: str, env: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(
+            [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+
+    def end(self) -> None:
+        """Let it end, and do not wait for it."""
+        self._stdin.close()
+
+    def __exit__(self, *args: object) -> None:
+        with self._stdout:
+            super().__exit__(*args)
 
     def tell(self, **asked: object) -> None:
         """Ask for something, and do not wait for it."""

@@ -3,25 +3,22 @@
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Self
 
 from tests.benchmarks.place import AGENT, Place
-from tests.benchmarks.processes import ContenderError
+from tests.benchmarks.processes import Child, ContenderError
 
 __all__ = ["Browser", "WebServer"]
 
 APPLICATION = "django.core.wsgi:get_wsgi_application()"
-END_SECONDS = 10
 START_SECONDS = 30
 
 
-class WebServer:
+class WebServer(Child):
     """gunicorn with one process and one thread, on a port of its own."""
 
     def __init__(self, place: Place) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.address: tuple[str, int] = listening.getsockname()
             number = listening.fileno()
@@ -29,33 +26,13 @@ class WebServer:
             command += ["--workers", "1", "--worker-class", "gthread"]
             command += ["--threads", "1", "--keep-alive", "600"]
             command += ["--no-control-socket", APPLICATION]
-            self._process = subprocess.Popen(
+            super().__init__(
                 command,
                 env=place.environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
+                stdout=subprocess.DEVNULL,
                 pass_fds=[number],
-                start_new_session=True,  # Ctrl-C is for the parent
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def end(self) -> None:
-        """Let it end, and do not wait for it."""
-        self._process.terminate()
-
-    def __exit__(self, *args: object) -> None:
-        self.end()
-        try:
-            self._process.wait(END_SECONDS)
-        except BaseException:
-            self._process.kill()
-            self._process.wait()
-            raise
-        finally:
-            self._log.close()
 
 
 class Browser:
