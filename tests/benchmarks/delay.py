@@ -10,17 +10,23 @@ __all__ = ["set_delay"]
 
 PINGS = 300
 
+TRIES = 5
+NEAR_SECONDS = 10e-6
+
 
 def set_delay(proxy: ProxyProcess, url: str, seconds: float) -> float:
     """Let the proxy add so much to a round trip; return what it adds, by PING.
 
     Passing on takes time of its own, and nobody sleeps for exactly as long as asked.
     """
-    direct = _ping(url)
-    proxy.traffic(delay=seconds)
-    too_much = _ping(proxy.url) - direct - seconds
-    proxy.traffic(delay=max(0.0, seconds - too_much))
-    return _ping(proxy.url) - direct
+    delay = added = seconds
+    for _ in range(TRIES):
+        proxy.traffic(delay=delay)
+        added = _ping(proxy.url) - _ping(url)
+        if abs(added - seconds) < NEAR_SECONDS:
+            break
+        delay = max(1e-6, delay + seconds - added)
+    return added
 
 
 def _ping(url: str) -> float:

@@ -73,6 +73,7 @@ class Measuring:
         operations: Sequence[str],
         prefix: str = "",
         through: ProxyProcess | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         """Time operations in every launch.
 
@@ -80,9 +81,11 @@ class Measuring:
             operations: their names.
             prefix: before their names in the results.
             through: stands between them and Redis.
+            begin: is called before each launch.
         """
         for launch in range(self.effort.launches):
             say(f"launch {launch + 1} of {self.effort.launches}")
+            begin()
             with self._workers(through) as workers, ExitStack() as stack:
                 servers = self._servers(operations, workers, stack)
                 for operation in operations:

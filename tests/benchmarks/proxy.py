@@ -1,4 +1,4 @@
-"""A proxy on a Unix socket that counts what passes, and may delay it.
+"""A proxy on a Unix socket that counts what passes, or delays it.
 
 ``python -m tests.benchmarks.proxy LISTEN TARGET redis|other``, a process of its own, so
 that it takes no time from what is measured. It stands before Redis, and before
@@ -67,7 +67,8 @@ class Proxy:
     target: str
     is_redis: bool
     delay: float = 0
-    """Seconds that each request waits."""
+    """Seconds that each request waits. It does not count commands then: that takes
+    longer the more words they have, and no network does."""
 
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -107,7 +108,7 @@ class Proxy:
         # Counted before it is passed on: who sees the reply sees the count.
         self.traffic.sent += len(data)
         self.traffic.trips += not follows
-        if self.is_redis:
+        if self.is_redis and not self.delay:
             before = commands.count
             commands.feed(data)
             self.traffic.commands += commands.count - before

@@ -119,8 +119,11 @@ class Run:
             measuring.time(operations)
         if "delayed" in self._wanted.sections:
             with ProxyProcess(self._directory / "delaying", url, "redis") as proxy:
-                self._delays.append(set_delay(proxy, url, DELAY_SECONDS) * 1e6)
-                measuring.time(DELAYED, "delayed.", through=proxy)
+
+                def begin() -> None:
+                    self._delays.append(set_delay(proxy, url, DELAY_SECONDS) * 1e6)
+
+                measuring.time(DELAYED, "delayed.", through=proxy, begin=begin)
         if "counts" in self._wanted.sections:
             self._count(measuring, url, entry)
 
