@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks import growth, report
 from tests.benchmarks.contenders import CONTENDERS, OURS
+from tests.benchmarks.machine import stay_on_one_processor
 from tests.benchmarks.run import SECTIONS, Run, Wanted
 from tests.benchmarks.targets import targets
 
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # As an exception, so that every process is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = parsed(arguments)
+    if not options.all_processors:
+        stay_on_one_processor()
     today = datetime.datetime.now(datetime.UTC).date()
     result = {"date": today.isoformat(), **Run(wanted(options)).result()}
     found = targets(result["samples"], result["counts"])
@@ -50,6 +53,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="in each launch")
     parser.add_argument("--launches", type=int, help="of every process")
     parser.add_argument("--quick", action="store_true", help="to see that it runs")
+    parser.add_argument(
+        "--all-processors", action="store_true", help="not all on one, to see the noise"
+    )
     parser.add_argument("--json", type=Path, default=RESULT, help="the result's file")
     return parser.parse_args(arguments)
 

@@ -25,7 +25,7 @@ from example_project.redis_server import VARIABLE as WANTED
 from example_project.redis_server import RedisServer, find_program
 from tests.benchmarks.growth_report import AGAIN, lines, targets
 from tests.benchmarks.growth_settings import VARIABLE
-from tests.benchmarks.machine import server_version
+from tests.benchmarks.machine import server_version, stay_on_one_processor
 from tests.benchmarks.report import target_lines
 
 __all__ = ["lines", "measure", "targets"]
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
+    stay_on_one_processor()
     wanted = os.environ.get(WANTED, "")
     # Servers of its own: an address is of no use to it.
     program = find_program("" if "://" in wanted else wanted)

@@ -84,8 +84,8 @@ def _over_a_doubling(found: Mapping[str, Any]) -> Spread:
 
 def _growth(result: Mapping[str, Any]) -> list[str]:
     text = (
-        "Five sessions a user, drawn by lot from all. Microseconds; after them this"
-        " size ÷ the smallest, round by round."
+        "Five sessions a user, drawn by lot from all. Microseconds of the middle one of"
+        " each batch; after them this size ÷ the smallest, batch by batch."
     )
     sizes, growth = _sizes(result), result["growth"]
     rows = [_growth_row(alias, growth, sizes[0]) for alias in (*sizes, AGAIN)]

@@ -72,8 +72,9 @@ def _setting(result: Mapping[str, Any]) -> list[str]:
     machine = result["machine"]
     versions = ", ".join(f"{name} {is_}" for name, is_ in result["versions"].items())
     text = (
-        f"Measured on {result['date']} on {machine['cpu']}, {machine['cores']} cores,"
-        f" {machine['memory_gib']} GiB, {machine['system']} {machine['kernel']}, with"
+        f"Measured on {result['date']} on {machine['cpu']}, {machine['cores']} cores"
+        f" ({machine['cores_used']} used), {machine['memory_gib']} GiB,"
+        f" {machine['system']} {machine['kernel']}, with"
         f" {versions}. {result['rounds']} rounds in each of {result['launches']}"
         " launches of every process; medians, quartiles in brackets."
     )
