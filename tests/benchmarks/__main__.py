@@ -19,6 +19,7 @@ from tests.benchmarks.machine import stay_on_one_processor
 from tests.benchmarks.run import SECTIONS, Run, Wanted
 from tests.benchmarks.targets import targets
 
+QUICK_SIZES = [1_000, 5_000]
 RESULT = Path(".benchmark/latest.json")
 
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stay_on_one_processor()
     today = datetime.datetime.now(datetime.UTC).date()
     result = {"date": today.isoformat(), **Run(wanted(options)).result()}
-    found = targets(result["samples"], result["counts"])
+    found = targets(result["samples"], result["counts"], result["versions"]["database"])
     if "growth" in result:
         found += growth.targets(result)
     lines = report.lines(result, found)
@@ -51,6 +52,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_sections, help=", ".join(SECTIONS))
     parser.add_argument("--contenders", type=_contenders, help="names, with commas")
     parser.add_argument("--rounds", type=int, help="in each launch")
+    parser.add_argument("--sizes", type=int, nargs="+", help="sessions, for growth")
     parser.add_argument("--launches", type=int, help="of every process")
     parser.add_argument("--quick", action="store_true", help="to see that it runs")
     parser.add_argument(
@@ -67,6 +69,7 @@ def wanted(options: argparse.Namespace) -> Wanted:
         contenders=options.contenders or [each.name for each in CONTENDERS],
         rounds=options.rounds or (2 if options.quick else 10),
         launches=options.launches or (1 if options.quick else 3),
+        sizes=options.sizes or (QUICK_SIZES if options.quick else growth.SIZES),
         is_quick=options.quick,
     )
 

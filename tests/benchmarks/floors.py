@@ -17,15 +17,9 @@ AGE: Final = 3600
 
 
 def connect(url: str) -> socket.socket:
-    """Connect to a Redis, without a client."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        raw = socket.socket(socket.AF_UNIX)
-        raw.connect(parts.path)
-        return raw
-    address = (parts.hostname or "127.0.0.1", parts.port or 6379)
-    raw = socket.create_connection(address)
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """Connect to the Unix socket of a server, without a client."""
+    raw = socket.socket(socket.AF_UNIX)
+    raw.connect(urlsplit(url).path)
     return raw
 
 

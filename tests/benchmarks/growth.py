@@ -6,13 +6,11 @@ all of them, in turns, so that a size is compared with another in the same momen
 smallest is there twice, which tells the noise. No user is above the limit
 (EXPIRE_MAX_USERS is 5), and loads mark nothing seen (EXPIRE_TOUCH_INTERVAL is None).
 
-On its own: ``python -m tests.benchmarks.growth --sizes 10000 1000000 5000000``.
+On its own: ``python -m tests.benchmarks --only growth``.
 """
 
-import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,17 +19,16 @@ from typing import Any
 
 from redis import Redis
 
-from example_project.redis_server import VARIABLE as WANTED
-from example_project.redis_server import RedisServer, find_program
+from example_project.redis_server import RedisServer
 from tests.benchmarks.growth_report import AGAIN, lines, targets
 from tests.benchmarks.growth_settings import VARIABLE
-from tests.benchmarks.machine import server_version, stay_on_one_processor
-from tests.benchmarks.report import target_lines
+from tests.benchmarks.machine import server_version
 
 __all__ = ["lines", "measure", "targets"]
 
-SIZES = (10_000, 1_000_000, 5_000_000)
+SIZES = [10_000, 1_000_000, 5_000_000]
 ROUNDS = 12
+LIMIT_SECONDS = 3600
 
 
 def measure(program: str, sizes: Sequence[int], rounds: int) -> dict[str, Any]:
@@ -53,6 +50,7 @@ def _ask(urls: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.growth_worker", *arguments],
         check=True,
+        timeout=LIMIT_SECONDS,
         stdout=subprocess.PIPE,
         env={
             **os.environ,
@@ -69,27 +67,3 @@ def _server(url: str) -> str:
     with Redis.from_url(url) as client:
         info: Any = client.info()
     return f"{server_version(info)}, {info['mem_allocator']}"
-
-
-def main() -> None:
-    """Measure and print the tables."""
-    # As an exception, so that every server is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    parser = argparse.ArgumentParser(prog="growth", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    options = parser.parse_args()
-    stay_on_one_processor()
-    wanted = os.environ.get(WANTED, "")
-    # Servers of its own: an address is of no use to it.
-    program = find_program("" if "://" in wanted else wanted)
-    result = measure(program, options.sizes, options.rounds)
-    report = [*target_lines(targets(result)), *lines(result)]
-    sys.stdout.write("\n".join(report) + "\n")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)

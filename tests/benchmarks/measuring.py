@@ -99,7 +99,8 @@ class Measuring:
         self, operations: Sequence[str], redis: ProxyProcess, sql: ProxyProcess | None
     ) -> None:
         """Count what each operation sends, through these."""
-        with self._workers(redis, sql) as workers:
+        with self._workers(redis, sql) as started:
+            workers = self._without_failed(started, ask_all(started, "watch"))
             for operation in operations:
                 say(f"counting {operation}")
                 for worker in self._able(operation, workers):

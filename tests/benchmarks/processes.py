@@ -1,10 +1,12 @@
 """The parent's side of the workers and the proxies."""
 
 import json
+import select
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -14,6 +16,8 @@ from tests.benchmarks.place import Place
 __all__ = ["Child", "ContenderError", "ProxyProcess", "Worker", "ask_all", "errors_of"]
 
 END_SECONDS = 10
+ANSWER_SECONDS = 300
+"""The longest batch takes some seconds: who says nothing for so long is stuck."""
 
 
 class ContenderError(Exception):
@@ -43,12 +47,11 @@ class Child:
     def __exit__(self, *args: object) -> None:
         self.end()
         try:
-            self._process.wait(END_SECONDS)
-        except BaseException:
-            self._process.kill()
-            self._process.wait()
-            raise
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
         finally:
+            self._process.kill()  # which does nothing where it has ended
+            self._process.wait()
             self._log.close()
 
 
@@ -68,26 +71,44 @@ class Process(Child):
 
     def end(self) -> None:
         """Let it end, and do not wait for it."""
-        self._stdin.close()
+        with suppress(OSError):  # it has ended, and left what was written
+            self._stdin.close()
 
     def __exit__(self, *args: object) -> None:
         with self._stdout:
             super().__exit__(*args)
 
     def tell(self, **asked: object) -> None:
-        """Ask for something, and do not wait for it."""
-        self._stdin.write(json.dumps(asked) + "\n")
-        self._stdin.flush()
+        """Ask for something, and do not wait for it.
+
+        Raises:
+            ContenderError: it has ended.
+        """
+        try:
+            self._stdin.write(json.dumps(asked) + "\n")
+            self._stdin.flush()
+        except OSError as error:
+            raise self._ended() from error
 
     def line(self) -> str:
-        """Return the next line it has written."""
+        """Return the next line it has written.
+
+        Raises:
+            ContenderError: it has ended, or it is stuck and is ended here.
+        """
+        if not select.select([self._stdout], [], [], ANSWER_SECONDS)[0]:
+            self._process.kill()
+            raise ContenderError(f"it was stuck for {ANSWER_SECONDS} seconds")
         line = self._stdout.readline()
         if not line:
-            self._log.seek(0)
-            said = self._log.read().decode(errors="replace").strip()
-            *_, last = said.split("\n")
-            raise ContenderError(f"the process ended: {last}")
+            raise self._ended()
         return line
+
+    def _ended(self) -> ContenderError:
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").strip()
+        *_, last = said.split("\n")
+        return ContenderError(f"the process ended: {last or 'it said nothing'}")
 
     @property
     def _stdin(self) -> IO[str]:
@@ -140,9 +161,13 @@ class ProxyProcess(Process):
 
 def ask_all(workers: Sequence[Worker], do: str) -> dict[str, str]:
     """Ask all at the same time; return the errors of those that failed."""
+    errors: dict[str, str] = {}
     for worker in workers:
-        worker.tell(do=do)
-    return errors_of(workers)
+        try:
+            worker.tell(do=do)
+        except ContenderError as error:
+            errors[worker.name] = str(error)
+    return errors | errors_of(each for each in workers if each.name not in errors)
 
 
 def errors_of(workers: Iterable[Worker]) -> dict[str, str]:

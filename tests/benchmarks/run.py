@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from example_project.redis_server import VARIABLE, find_program, redis_url
+from example_project.redis_server import VARIABLE, RedisServer, find_program
 from tests.benchmarks import growth, machine
+from tests.benchmarks.contenders import OURS
 from tests.benchmarks.delay import set_delay
 from tests.benchmarks.measuring import Effort, Measuring, say
 from tests.benchmarks.operations import LABELS
@@ -41,8 +43,6 @@ POOL = 20
 SESSIONS = 100
 QUICK_SESSIONS = 5
 
-QUICK_SIZES = (1_000, 5_000)
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -52,6 +52,9 @@ class Wanted:
     contenders: list[str]
     rounds: int
     launches: int
+    sizes: list[int]
+    """Sessions on each server of the growth."""
+
     is_quick: bool
 
     @property
@@ -76,8 +79,9 @@ class Run:
 
     def result(self) -> dict[str, Any]:
         """Measure; return what can be written as JSON."""
+        program = find_program(_wanted_program())
         with ExitStack() as stack:
-            url = stack.enter_context(redis_url())
+            url = stack.enter_context(RedisServer(program)).url
             entry, database = stack.enter_context(_database())
             self._directory = Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-"))
@@ -85,7 +89,7 @@ class Run:
             found = machine.describe(url, database)
             measuring = Measuring(self._places(url, entry), self._wanted.effort)
             self._measure(measuring, url, entry)
-        grown = self._growth()
+        grown = self._growth(program, measuring)
         return {
             **found,
             "is_quick": self._wanted.is_quick,
@@ -141,16 +145,29 @@ class Run:
                 stack.enter_context(sql)
             measuring.count(counted, redis, sql)
 
-    def _growth(self) -> dict[str, Any]:
+    def _growth(self, program: str, measuring: Measuring) -> dict[str, Any]:
         if "growth" not in self._wanted.sections:
             return {}
-        wanted = os.environ.get(VARIABLE, "")
-        # It starts its own servers, so an address is of no use to it.
-        program = find_program("" if "://" in wanted else wanted)
         say("memory and growth")
-        if self._wanted.is_quick:
-            return growth.measure(program, QUICK_SIZES, self._wanted.rounds)
-        return growth.measure(program, growth.SIZES, growth.ROUNDS)
+        rounds = self._wanted.rounds if self._wanted.is_quick else growth.ROUNDS
+        try:
+            return growth.measure(program, self._wanted.sizes, rounds)
+        except subprocess.SubprocessError as error:
+            # What was measured before is not lost for it.
+            say(f"growth is left out: {error}")
+            measuring.left_out["growth"] = {OURS: str(error)}
+            return {}
+
+
+def _wanted_program() -> str:
+    """Return the server program that the environment asks for, or ""."""
+    wanted = os.environ.get(VARIABLE, "")
+    if "://" in wanted:
+        raise SystemExit(
+            f"{VARIABLE} is {wanted}, but the benchmark works on servers of its own"
+            " alone: name a program, such as redis-server, or unset it."
+        )
+    return wanted
 
 
 def _is_postgresql(entry: Mapping[str, Any]) -> bool:

@@ -33,8 +33,6 @@ CACHES = {
     }
 }
 SESSION_ENGINE = _contender.engine
-# On a server that was not started for the benchmark, what it leaves goes by itself.
-SESSION_COOKIE_AGE = 3600
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
 

@@ -26,6 +26,10 @@ class Load(Operation):
             one(keys[number % size])
         self.at = at + times
 
+    def check(self) -> None:
+        last = self.keys[(self.at - 1) % len(self.keys)]
+        assert self.site.is_live(last), "the session has ended"
+
     def one(self, key: str) -> None:
         self.site.store(key).load()
 

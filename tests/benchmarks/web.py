@@ -51,8 +51,12 @@ class Browser:
         has_cookie: bool = False,
     ) -> None:
         self._has_cookie = has_cookie
+        self._is_signed_in = all(keys)
         self._requests = [_request(path, key) for key in keys]
-        self._socket = socket.create_connection(server.address, timeout=START_SECONDS)
+        try:
+            self._socket = socket.create_connection(server.address, START_SECONDS)
+        except OSError as error:
+            raise ContenderError(f"the server does not answer: {error}") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._at = 0
         self.times = 1
@@ -66,11 +70,7 @@ class Browser:
     def warm(self) -> None:
         """Make every request once; raise where an answer is not the one expected."""
         for request in self._requests:
-            answer = self._ask(request)
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise ContenderError(f"the server said {answer[:200]!r}")
-            if self._has_cookie and b"\r\nset-cookie:" not in answer.lower():
-                raise ContenderError("the session was not saved")
+            self._check(self._ask(request))
 
     def calibrate(self, seconds: float) -> None:
         """Find how many requests take as long."""
@@ -83,20 +83,31 @@ class Browser:
             self._ask(request)
         begin = time.perf_counter()
         for number in range(self._at, self._at + self.times):
-            self._ask(self._requests[number % len(self._requests)])
+            answer = self._ask(self._requests[number % len(self._requests)])
         took = time.perf_counter() - begin
+        self._check(answer)
         self._at += self.times
         return took / self.times
 
     def _ask(self, request: bytes) -> bytes:
-        self._socket.sendall(request)
         answer = b""
-        while not _is_whole(answer):
-            data = self._socket.recv(65536)
-            if not data:
-                raise ContenderError("the server has closed the connection")
-            answer += data
+        try:
+            self._socket.sendall(request)
+            while not _is_whole(answer):
+                data = self._socket.recv(65536)
+                if not data:
+                    raise ContenderError("the server has closed the connection")
+                answer += data
+        except OSError as error:
+            raise ContenderError(f"the server does not answer: {error}") from error
         return answer
+
+    def _check(self, answer: bytes) -> None:
+        is_known = b"\r\n\r\nuser" in answer
+        if not answer.startswith(b"HTTP/1.1 200") or is_known != self._is_signed_in:
+            raise ContenderError(f"the server said {answer[:200]!r}")
+        if self._has_cookie and b"\r\nset-cookie:" not in answer.lower():
+            raise ContenderError("the session was not saved")
 
 
 def _request(path: str, key: str) -> bytes:

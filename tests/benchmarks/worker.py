@@ -28,6 +28,7 @@ class Worker:
         self._operation: Operation | None = None
         self._site: Any = None
         self._times = 1
+        self._queries: list[str] = []
         django.setup()
 
     def set_up(self) -> None:
@@ -57,24 +58,29 @@ class Worker:
         """Make ready for ``count``."""
         self._current.ready(times)
 
+    def watch(self) -> None:
+        """Note the queries of every connection that is opened from now on."""
+        from django.db.backends.signals import connection_created  # noqa: PLC0415 - after the settings
+
+        connection_created.connect(self._watch)
+
     def count(self, times: int) -> list[str]:
         """Do it so often, with somebody counting outside; return the queries."""
-        from django.db import connection  # noqa: PLC0415 - after the settings
-
-        queries: list[str] = []
-
-        def note(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
-            queries.append(sql)
-            return execute(sql, *rest)
-
-        with connection.execute_wrapper(note):
-            self._current.run(times)
-        return queries
+        self._queries.clear()
+        self._current.run(times)
+        return [*self._queries]
 
     def keys(self) -> list[str]:
         """Return the keys of sessions to make requests with."""
         keys: list[str] = self._get_site().kept()
         return keys
+
+    def _watch(self, connection: Any, **kwargs: Any) -> None:
+        connection.execute_wrappers.append(self._note)
+
+    def _note(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        self._queries.append(sql)
+        return execute(sql, *rest)
 
     @property
     def _current(self) -> Operation:
