@@ -5,31 +5,37 @@ through ``signals``. It imports without the app registry.
 """
 
 import logging
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.utils.module_loading import import_string
 
+from expire_sessions.calls import Unfinished
 from expire_sessions.conf import conf
 from expire_sessions.connections import connection_for
-from expire_sessions.exceptions import StoreUnavailable
-from expire_sessions.index import Index, Mode, Saved
-from expire_sessions.keys import is_session_key, new_session_key, session_id
-from expire_sessions.limits import Limits, limits_for
+from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.exceptions import (
+    StoreRefused,
+    StoreUnavailable,
+    SweepIncomplete,
+)
+from expire_sessions.index import Index, Mode, Outcome, Saved
+from expire_sessions.keys import PAYLOAD, is_session_key, new_session_key, session_id
+from expire_sessions.limits import LazyUser, Limits, limits_for
+from expire_sessions.occasions import Occasion
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import (
-    session_ended,
     session_entering,
     session_rotated,
     session_started,
     sessions_swept,
 )
+from expire_sessions.tracebacks import without_keys
 
 __all__ = ["SessionStore"]
 
@@ -43,9 +49,8 @@ USER_ID: Final = "_auth_user_id"
 ATTEMPTS: Final = 5
 """Session keys drawn before giving up. Two draws are never the same in practice."""
 
-MOVES: Final = 5
-"""Rotations of one session, within a minute, that another one follows."""
-
+STEPS: Final = 1000
+"""Steps in which a login ends what is over the limit: a million sessions."""
 
 A_CENTURY: Final = 100 * 365 * 86400 * 1000
 """Milliseconds; Redis refuses ages that it cannot add to the time of day."""
@@ -61,6 +66,14 @@ class _Login(NamedTuple):
 
 NOBODY: Final = _Login("", None, MappingProxyType({}))
 """No login: most saves are of a session that has been signed in for long."""
+
+# What a call does, for the name that it keeps until its reply has come.
+SAVE: Final = "save"
+TRIM: Final = "trim"
+END: Final = "end "
+
+refused_marks: Final = Occasion(seconds=60)
+"""When a session that could not be marked seen is logged: not at every request."""
 
 
 class SessionStore(SessionBase):
@@ -86,9 +99,12 @@ class SessionStore(SessionBase):
     _user_id: str | None = None
     _payload: bytes | None = None
     _is_new: bool = False
-    _call: str | None = None
     _next_key: str | None = None
     _entered: str | None = None
+    _lazy_user: tuple[str, object] | None = None
+
+    cache_key_prefix = PAYLOAD
+    """What comes before a session key in the cache, as in Django's cache backend."""
 
     def __init__(self, session_key: str | None = None) -> None:
         """Prepare a store. No round trip.
@@ -109,6 +125,24 @@ class SessionStore(SessionBase):
         """The class of ``SESSION_SERIALIZER``, for who calls ``encode``."""
         return import_string(settings.SESSION_SERIALIZER)
 
+    @cached_property
+    def _calls(self) -> Unfinished:
+        return Unfinished()
+
+    @property
+    def cache_key(self) -> str:
+        """The name of this session in the cache, as in Django's cache backend.
+
+        It holds the session key: keep it out of logs. No round trip.
+        """
+        if self.session_key is None:
+            self._draw_key()
+        return self.cache_key_prefix + self._key
+
+    async def acache_key(self) -> str:
+        """See ``cache_key``."""
+        return self.cache_key
+
     def remember_login(
         self, user_id: str, user: object, context: dict[str, str | None]
     ) -> None:
@@ -121,38 +155,43 @@ class SessionStore(SessionBase):
 
     # What Django asks of a store.
 
+    @without_keys
     def load(self) -> dict[str, Any]:
         """Return the session's data; where it is not live, nothing, and drop the key.
 
         One round trip, and one more in each process and ``EXPIRE_TOUCH_INTERVAL``.
         """
-        key = self.session_key
-        if key is None:
+        if self.session_key is None:
             return {}
-        payload = self._index.read(key)
+        payload = self._index.read(self._key)
         data = self._decoded(payload)
         if data is not None:
             self._hold(_user_id(data), payload)
-            if self._touch_if_due(key):
+            if self._user_id is None or self._touch_if_due():
                 return data
         self._start_over()
         self._session_key = None
         return {}
 
+    @without_keys
     def exists(self, session_key: str | None) -> bool:
         """Tell whether there is such a session. One round trip."""
         return is_session_key(session_key) and self._index.exists(session_key)
 
+    @without_keys
     def create(self) -> None:
         """Save under a new key. One round trip."""
         self._draw_key()
         self._save_as_new()
 
+    @without_keys
     def save(self, must_create: bool = False) -> None:
         """Save the session; a login takes its place with it, and others may end.
 
-        One round trip. Where nothing was set and the data is as it was loaded (under
-        ``SESSION_SAVE_EVERY_REQUEST``), only its age is renewed: another request's
+        One round trip. ``expire_check`` is asked at a login, and else only for a
+        user with more than one session; one more round trip ends what is over the
+        limit. Where nothing was set and the data is as it was loaded
+        (``SESSION_SAVE_EVERY_REQUEST``), only its age is renewed: another request's
         change stays.
 
         Raises:
@@ -168,7 +207,7 @@ class SessionStore(SessionBase):
         if self.session_key is None:  # loaded just now, and not there
             raise UpdateError
         if self._user_id not in (None, _user_id(data)):
-            self._part()
+            self._leave()
         if self._is_new and not must_create:
             self._save_as_new()
         elif (age := self._age()) > 0:
@@ -176,14 +215,16 @@ class SessionStore(SessionBase):
         else:
             self._expire(must_create)
 
+    @without_keys
     def delete(self, session_key: str | None = None) -> None:
-        """End the session, or the one with this key.
+        """End the session, or the one with this key, wherever rotations have moved it.
 
         One round trip, or two where its user is not known.
         """
         key = self.session_key if session_key is None else session_key
         self._end(key, EndReason.DELETED)
 
+    @without_keys
     def flush(self) -> None:
         """End the session and go on as a new, anonymous one.
 
@@ -194,6 +235,7 @@ class SessionStore(SessionBase):
         self._start_over()
         self._session_key = None
 
+    @without_keys
     def cycle_key(self) -> None:
         """Go on under a new key, with the data as it is.
 
@@ -205,10 +247,12 @@ class SessionStore(SessionBase):
         data = self._session
         if self.session_key is None or self._is_new:
             self._draw_key()
-        elif self._user_id != _user_id(data) or self._age() <= 0:
-            self._part()
-        else:
+        elif self._user_id == _user_id(data) and self._age() > 0:
             self._rotate(data)
+        elif self._end(self.session_key, self._flush_reason) or self._user_id is None:
+            self._draw_key()
+        else:
+            self._vanish()
         self.modified = True
 
     async def aflush(self) -> None:
@@ -225,13 +269,26 @@ class SessionStore(SessionBase):
 
         What ``clearsessions`` calls. Safe while the site is up; where it is
         interrupted, the rest waits for the next time.
+
+        Raises:
+            SweepIncomplete: the history could not be brought up to date.
         """
-        dropped = 0
         index = Index(connection_for(settings.SESSION_CACHE_ALIAS))
-        for user_id, key in index.sweep():
-            dropped += 1
-            cls._announce_end(user_id, key, EndReason.EXPIRED, {"sweep": True})
-        sessions_swept.send_robust(sender=cls, dropped=dropped)
+        for step in index.sweep():
+            dead = [Ended(user_id, session_id(key)) for user_id, key in step.dead]
+            tell_ended(cls, dead, EndReason.EXPIRED)
+            cls._tell_swept(
+                tuple((user_id, session_id(key)) for user_id, key in step.live)
+            )
+        cls._tell_swept(None)
+
+    @classmethod
+    def _tell_swept(cls, live: tuple[tuple[str, str], ...] | None) -> None:
+        for _, result in sessions_swept.send_robust(sender=cls, live=live):
+            if isinstance(result, Exception):
+                raise SweepIncomplete(
+                    f"The login history was not brought up to date: {result}"
+                ) from result
 
     # What this store knows of its session in Redis.
 
@@ -253,11 +310,12 @@ class SessionStore(SessionBase):
     def _hold(self, user_id: str | None, payload: bytes | None) -> None:
         """Note whose session is in Redis, and what was read or written there."""
         self._user_id, self._payload, self._is_new = user_id, payload, False
-        # What a call that failed leaves for its repetition, which Redis knows by it.
-        self._call = self._next_key = self._entered = None
+        # Kept from an unfinished call so that Redis recognises the retry.
+        self._next_key = self._entered = None
 
     def _draw_key(self) -> None:
         self._start_over()
+        self._calls.done(SAVE)
         self._session_key = self._get_new_session_key()
         self._is_new = True
 
@@ -279,19 +337,29 @@ class SessionStore(SessionBase):
 
     # Writing.
 
-    def _touch_if_due(self, key: str) -> bool:
-        """Mark a signed-in session seen; False if it ended after it was read."""
-        seen = self._connection.seen
-        if self._user_id is None or not seen.is_due(key, conf.touch_interval):
+    def _touch_if_due(self) -> bool:
+        """Mark a signed-in session seen; False if it ended after it was read.
+
+        A server that can be read but takes no writes keeps everybody signed in.
+        """
+        interval = conf.touch_interval
+        if not self._connection.seen.is_due(self._key, interval):
             return True
-        limits = self._limits_or_none(self._user_id)
         # Without an age: to Django, reading a session does not prolong it.
-        saved = self._index.save(
-            Mode.KEEP, key, user_id=self._user_id, limit=_number(limits)
-        )
-        if saved is not None:
-            self._after_save(saved, limits)
-        return saved is not None
+        mode = Mode.JOIN if interval is None else Mode.KEEP
+        try:
+            members = self._index.save(mode, self._key, user_id=self._user_id)
+            self._after_save(members)
+        except StoreUnavailable as error:
+            self._connection.seen.add(self._key, interval)
+            if refused_marks.has_come():
+                logger.warning(
+                    "Sessions are read, but cannot be marked seen. While this lasts the"
+                    " limit is not enforced on requests that only read: %s",
+                    error,
+                )
+            return True
+        return members > 0
 
     def _save_as_new(self) -> None:
         for _ in range(ATTEMPTS):
@@ -305,40 +373,64 @@ class SessionStore(SessionBase):
         raise StoreUnavailable(f"{ATTEMPTS} new session keys were all taken.")
 
     def _write(self, data: dict[str, Any], age: int, must_create: bool) -> None:
-        _ = conf.touch_interval  # a wrong one is not to be found after the script
+        _ = conf.touch_interval  # a bad setting must fail before Redis is changed
         user_id = _user_id(data)
-        entrant = None if user_id == self._user_id else user_id
         payload = self._connection.encode(data)
-        if must_create:
-            mode = Mode.NEW
-            self._call = self._call or secrets.token_hex(8)
-        elif not self.modified and self._is_as_loaded(payload):
-            mode = Mode.KEEP
-        else:
-            mode = Mode.UPDATE
-        if entrant is not None:
-            limits: Limits | None = self._enter(entrant)
-        else:
-            limits = self._limits_or_none(user_id)
-        saved = self._index.save(
-            mode,
+        if must_create or user_id != self._user_id:
+            mode = Mode.NEW if must_create else Mode.UPDATE
+            self._place(mode, user_id, payload, age)
+            return
+        is_as_loaded = not self.modified and self._is_as_loaded(payload)
+        members = self._index.save(
+            Mode.KEEP if is_as_loaded else Mode.UPDATE,
             self._key,
             user_id=user_id,
-            payload=b"" if mode is Mode.KEEP else payload,
+            payload=b"" if is_as_loaded else payload,
             age=age,
-            call=self._call,
-            limit=_number(limits),
-            entering=entrant is not None,
         )
-        if saved is None:
-            self._call = self._entered = None
-            if entrant is not None and not must_create:
-                self._announce_end(entrant, self._key, EndReason.INTERRUPTED, {})
-            raise CreateError if must_create else UpdateError
+        if not members:
+            raise UpdateError
         self._hold(user_id, payload)
-        self._after_save(saved, limits)
-        if entrant is not None:
-            self._start(entrant, saved)
+        self._after_save(members)
+
+    def _place(self, mode: Mode, user_id: str | None, payload: bytes, age: int) -> None:
+        """Save a new session, or one that has just got its user."""
+        limits = None if user_id is None else self._enter(user_id)
+        try:
+            saved = self._index.place(
+                mode,
+                self._key,
+                call=self._calls.name(SAVE),
+                user_id=user_id,
+                payload=payload,
+                age=age,
+                limit=_number(limits),
+                entering=user_id is not None,
+            )
+        except StoreRefused:
+            # As lost: a repetition that succeeds opens the row again.
+            self._tell_ended(user_id, [self._key], EndReason.LOST)
+            raise
+        self._calls.done(SAVE)
+        if saved.outcome is Outcome.UNFIT:
+            self._not_placed(mode, user_id)
+        self._hold(user_id, payload)
+        if user_id is None:
+            return
+        self._connection.seen.add(self._key, conf.touch_interval)
+        self._tell_others_ended(saved, limits)
+        if saved.outcome is Outcome.ENDED:
+            raise UpdateError
+        self._start(user_id, saved)
+        if saved.more:
+            self._trim(limits, STEPS)
+
+    def _not_placed(self, mode: Mode, user_id: str | None) -> NoReturn:
+        self._entered = None
+        if mode is Mode.NEW:
+            raise CreateError
+        self._tell_ended(user_id, [self._key], EndReason.INTERRUPTED)
+        raise UpdateError
 
     def _is_as_loaded(self, payload: bytes) -> bool:
         # Some encode equal data differently each time: gzip writes down the time.
@@ -349,70 +441,62 @@ class SessionStore(SessionBase):
 
     def _expire(self, must_create: bool) -> None:
         """Save with an age of zero or less: the session ends, or never begins."""
-        user_id = self._user_id
         if must_create:
             self._start_over()
-            return
-        removed = self._index.remove(self._key, user_id)
-        self._start_over()
-        if not removed.payload:
+        elif not self._end(self._key, EndReason.EXPIRED):
             raise UpdateError
-        if user_id is not None:
-            self._announce_end(user_id, self._key, EndReason.EXPIRED, {})
+        else:
+            self._start_over()
 
-    def _end(self, key: str | None, reason: EndReason) -> None:
+    def _end(self, key: str | None, reason: EndReason) -> bool:
+        """End a session, wherever rotations have moved it; True if it was live."""
         is_own = key == self.session_key
-        if not is_session_key(key) or (is_own and self._is_new):
-            return  # there is no such session in Redis
-        if is_own and self._payload is not None:
-            self._end_own(key, reason)
-            return
-        data = self._decoded(self._index.read(key))
-        user_id = _user_id(data or {})
-        removed = self._index.remove(key, user_id)
+        if not is_session_key(key):
+            return False
+        if is_own and self._is_new and not self._calls.has(SAVE):
+            return False  # it is not in Redis yet
+        is_known = is_own and self._payload is not None
+        if is_known:
+            user_id, is_anonymous = self._user_id, self._user_id is None
+        else:
+            user_id, is_anonymous = self._owner_of(key)
+        removed = self._index.remove(key, user_id, self._calls.name(END + key))
+        self._calls.done(END + key)
         if not removed.payload:
             reason = EndReason.EXPIRED
-        # Where the payload does not tell whose it is, the history may.
-        if data is None or user_id is not None:
-            self._announce_end(user_id, key, reason, {})
+        # A loaded session that is in no index any more was ended, and told, elsewhere.
+        # Where the payload did not tell whose it is, the history may know.
+        if not is_anonymous and (removed.member or removed.payload or not is_known):
+            *previous_ids, name = (session_id(key), *removed.ids)
+            ended = Ended(removed.user_id or user_id, name, tuple(previous_ids))
+            tell_ended(type(self), [ended], reason)
+        return removed.payload
 
-    def _end_own(self, key: str, reason: EndReason) -> None:
-        user_id = self._user_id
-        removed = self._index.remove(key, user_id)
-        if user_id is None:
-            return
-        if not removed.payload and (moved := self._index.successor(key)):
-            # A rotation under way was faster: it is still the same session.
-            key = moved
-            self._index.remove(key, user_id)
-        # Told also where it was gone: the reply to this very removal may have been
-        # lost. A row that has a better reason keeps it.
-        self._announce_end(user_id, key, reason, {})
+    def _owner_of(self, key: str) -> tuple[str | None, bool]:
+        """Return the user of a session, and whether it is known to have none."""
+        data = self._decoded(self._index.read(key))
+        user_id = _user_id(data or {})
+        return user_id, data is not None and user_id is None
 
-    def _part(self) -> None:
+    def _leave(self) -> None:
         """End the session in Redis; what is in memory goes on under a new key."""
-        self._end(self.session_key, self._flush_reason)
+        if not self._end(self.session_key, self._flush_reason):
+            raise UpdateError  # it was ended elsewhere, and does not come back
         self._draw_key()
 
     def _rotate(self, data: dict[str, Any]) -> None:
         old = self._key
         new = self._next_key = self._next_key or self._get_new_session_key()
         payload = self._connection.encode(data)
-        for _ in range(MOVES):
-            key = self._index.rotate(
-                old, new, user_id=self._user_id, payload=payload, age=self._age()
-            )
-            if key == new:
-                self._moved(new, payload)
-                return
-            successor = None if key is None else self._index.read(key)
-            if successor is not None:
-                self._join(key, successor)
-                return
-            if key is None:
-                break
-            old = key  # moved on or ended since: follow it
-        self._vanish()
+        found = self._index.rotate(
+            old, new, user_id=self._user_id, payload=payload, age=self._age()
+        )
+        if found is None:
+            self._vanish()
+        elif found[0] == new:
+            self._moved(new, payload)
+        else:
+            self._join(*found)
 
     def _moved(self, new: str, payload: bytes) -> None:
         previous, user_id = self._key, self._user_id
@@ -427,7 +511,7 @@ class SessionStore(SessionBase):
                 previous_id=session_id(previous),
             )
 
-    def _join(self, key: str | None, payload: bytes) -> None:
+    def _join(self, key: str, payload: bytes) -> None:
         """Go on in the session that another request's rotation has made of this."""
         data = self._decoded(payload)
         if data is None or _user_id(data) != self._user_id:
@@ -446,16 +530,15 @@ class SessionStore(SessionBase):
 
     # Limits and signals.
 
-    def _limits_or_none(self, user_id: str | None) -> Limits | None:
-        """Return the user's limits; None, for an existing session, if they fail.
+    def _limits_or_none(self) -> Limits | None:
+        """Return the limits for an existing session; None if they fail.
 
         The limit is not tested then: an error in a handler must not sign people out,
         and a session that is there already makes no new one.
         """
-        if user_id is None:
-            return None
+        user_id = cast("str", self._user_id)
         try:
-            return limits_for(user_id, self._login_of(user_id).user)
+            return limits_for(user_id, self._user_of(user_id))
         except Exception:
             # Handlers are the project's code: whatever they raise.
             logger.exception(
@@ -469,9 +552,17 @@ class SessionStore(SessionBase):
             return self._login
         return NOBODY
 
+    def _user_of(self, user_id: str) -> object:
+        """Return the user for ``expire_check``: one for a request, so one query."""
+        if (user := self._login_of(user_id).user) is not None:
+            return user
+        if self._lazy_user is None or self._lazy_user[0] != user_id:
+            self._lazy_user = user_id, LazyUser(user_id)
+        return self._lazy_user[1]
+
     def _enter(self, user_id: str) -> Limits:
         login = self._login_of(user_id)
-        limits = limits_for(user_id, login.user)
+        limits = limits_for(user_id, self._user_of(user_id))
         if self._entered != user_id:
             session_entering.send_robust(
                 sender=type(self),
@@ -492,44 +583,51 @@ class SessionStore(SessionBase):
             live=live,
         )
 
-    def _after_save(self, saved: Saved, limits: Limits | None) -> None:
-        if self._user_id is None:
+    def _after_save(self, members: int) -> None:
+        """Note that the session was seen, and test the limit: one can't be too many."""
+        if self._user_id is None or not members:
             return
         self._connection.seen.add(self._key, conf.touch_interval)
+        if members > 1 or self._calls.has(TRIM):
+            limits = self._limits_or_none()
+            if 0 < _number(limits) < members or self._calls.has(TRIM):
+                self._trim(limits, 1)
+
+    def _trim(self, limits: Limits | None, steps: int) -> None:
+        """End what is over the limit, about a thousand in a step. A round trip each."""
+        for _ in range(steps):
+            saved = self._index.place(
+                Mode.KEEP,
+                self._key,
+                call=self._calls.name(TRIM),
+                user_id=self._user_id,
+                limit=_number(limits),
+            )
+            self._calls.done(TRIM)
+            self._tell_others_ended(saved, limits)
+            if not saved.more:
+                return
+
+    def _tell_others_ended(self, saved: Saved, limits: Limits | None) -> None:
         if not saved.gone and not saved.evicted:
             return
-        context: dict[str, object] = {**self._login_of(self._user_id).context}
+        user_id = cast("str", self._user_id)
+        context: dict[str, object] = {**self._login_of(user_id).context}
         if limits is not None:
             context["log_limit"] = limits.log_limit
-        self._announce_ends(self._user_id, saved.gone, EndReason.EXPIRED, context)
-        self._announce_ends(self._user_id, saved.evicted, EndReason.EVICTED, context)
+        self._tell_ended(user_id, saved.gone, EndReason.EXPIRED, context)
+        self._tell_ended(user_id, saved.evicted, EndReason.EVICTED, context)
 
-    @classmethod
-    def _announce_ends(
-        cls,
-        user_id: str,
-        keys: Iterable[str],
-        reason: EndReason,
-        context: Mapping[str, object],
-    ) -> None:
-        for key in keys:
-            cls._announce_end(user_id, key, reason, context)
-
-    @classmethod
-    def _announce_end(
-        cls,
+    def _tell_ended(
+        self,
         user_id: str | None,
-        key: str,
+        keys: Sequence[str],
         reason: EndReason,
-        context: Mapping[str, object],
+        context: Mapping[str, object] = NOBODY.context,
     ) -> None:
-        session_ended.send_robust(
-            sender=cls,
-            user_id=user_id,
-            session_id=session_id(key),
-            reason=reason,
-            context=context,
-        )
+        if user_id is not None:
+            ended = [Ended(user_id, session_id(key)) for key in keys]
+            tell_ended(type(self), ended, reason, context)
 
 
 def _user_id(data: Mapping[str, Any]) -> str | None:

@@ -25,11 +25,15 @@ from expire_sessions.redis_client import lean
 __all__ = ["Connection", "Seen", "connection_for", "forget_connections", "redis_cache"]
 
 
+JOIN_SECONDS: Final = 3600
+"""Without touches, a process looks this often whether a session is in its index."""
+
+
 class Seen:
     """The sessions that this process has marked seen in the current interval.
 
-    It saves round trips and nothing hangs on it: where it forgets, a touch more is
-    sent. So it needs no lock, and is emptied when it grows past ``most``.
+    Only an optimisation: forgetting costs one extra touch. So it needs no lock, and is
+    emptied when it grows past ``most``.
     """
 
     def __init__(self, most: int = 100_000) -> None:
@@ -38,18 +42,19 @@ class Seen:
         self._keys: set[str] = set()
 
     def is_due(self, key: str, seconds: float | None) -> bool:
-        """Tell whether this session is to be touched, every ``seconds`` at most."""
-        if seconds is None:
-            return False
+        """Tell whether this session is to be touched, every ``seconds`` at most.
+
+        None: once an hour, for it may be in no index yet.
+        """
         return seconds == 0 or key not in self._current(seconds)
 
     def add(self, key: str, seconds: float | None) -> None:
         """Note that the session has just been marked seen."""
-        if seconds:
+        if seconds != 0:
             self._current(seconds).add(key)
 
-    def _current(self, seconds: float) -> set[str]:
-        interval = time.monotonic() // seconds
+    def _current(self, seconds: float | None) -> set[str]:
+        interval = time.monotonic() // (seconds or JOIN_SECONDS)
         if interval != self._interval or len(self._keys) >= self._most:
             self._interval, self._keys = interval, set()
         return self._keys

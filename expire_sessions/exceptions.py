@@ -6,7 +6,9 @@ __all__ = [
     "ExpireSessionsError",
     "InvalidLimits",
     "InvalidSetup",
+    "StoreRefused",
     "StoreUnavailable",
+    "SweepIncomplete",
 ]
 
 
@@ -27,8 +29,23 @@ class InvalidLimits(ExpireSessionsError, ValueError):
 
 
 class StoreUnavailable(ExpireSessionsError):
-    """Redis did not answer, or refused the command (full, read-only, loading).
+    """Redis did not answer, or refused the command.
 
     Nothing is known about the session then, so nobody is signed out: the
-    request fails, the cookie stays. ``__cause__`` is the error of redis-py.
+    request fails, the cookie stays. ``__cause__`` is the error of redis-py, without its
+    frames: they hold the session key.
+    """
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis answered, and refused the command (full, read-only, not allowed).
+
+    Nothing was changed.
+    """
+
+
+class SweepIncomplete(ExpireSessionsError):
+    """``clearsessions`` could not bring the login history up to date.
+
+    Redis was swept. ``__cause__`` is the error; run it again.
     """

@@ -1,31 +1,43 @@
 """Keeping the login history in step with what is live in Redis.
 
 A row is written before its session takes its place, and closed after the session
-has ended, so a process that dies in between leaves the two apart. Redis is always
-right. And as a login may be on its way between the two, the order is always this:
-change the row, then look at Redis again. Whoever looks last leaves the row right.
+has ended, so a process that dies in between leaves the two apart. Redis is right, but
+for what a failover brings back: a session that the history saw end is ended again.
+
+Always write the row first, then read Redis again; the last reader corrects any race.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 
+from expire_sessions.calls import Unfinished
 from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
+from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.index import Index, Member
 from expire_sessions.keys import session_id
 from expire_sessions.limits import limits_for
-from expire_sessions.models import BATCH, LoggedSession
-from expire_sessions.reasons import EndReason
+from expire_sessions.models import BATCH, IN_FLIGHT, LoggedSession
+from expire_sessions.reasons import FOUND_GONE, EndReason
+from expire_sessions.users import pk_of, user_id_of_pk
 
-__all__ = ["prune", "prune_as_allowed", "settle", "sweep"]
+__all__ = ["Live", "confirm", "prune", "prune_as_allowed", "settle", "sweep"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
 USERS: Final = 100
 """Users in one step of a sweep."""
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Live = tuple[str, str]
+"""User id and session id of a live session."""
 
 
 def settle(user_id: str, live: frozenset[str]) -> None:
@@ -34,40 +46,55 @@ def settle(user_id: str, live: frozenset[str]) -> None:
     One query where they do. ``live`` are the ids of all of them, as of a moment
     after the row of the latest was written.
     """
-    rows = LoggedSession.objects.for_user(user_id).active()
-    active = set(rows.values_list("session_id", flat=True))
-    if reopen := live - active:
-        LoggedSession.objects.reopen(reopen)
-    if gone := active - live:
-        _close([row for row in rows if row.session_id in gone], [user_id])
+    rows = LoggedSession.objects.for_user(pk_of(user_id)).filter(
+        Q(ended_at=None) | Q(session_id__in=live)
+    )
+    known = {row.session_id: row for row in rows}
+    gone = [row for name, row in known.items() if row.active and name not in live]
+    if gone:
+        followed = _close(gone, [user_id])
+        known |= dict.fromkeys(followed, gone[0])  # they have a row now
+    _agree([(user_id, name) for name in live], known)
+
+
+def confirm(live: Collection[Live]) -> None:
+    """Make the rows of sessions say that they are live. One query for 500 that do."""
+    rows = LoggedSession.objects.filter(session_id__in=[name for _, name in live])
+    known = {row.session_id: row for row in rows}
+    if movers := {user_id for user_id, name in live if name not in known}:
+        # A rotation may be on its way to its row.
+        for step in _active(_pks_of(movers)):
+            for previous_id, name in _follow(step).items():
+                known[name] = next(row for row in step if row.session_id == previous_id)
+    _agree(live, known)
 
 
 def sweep() -> None:
-    """Do the same for all users, some at a time.
+    """Close the rows of all users that have no live session, some at a time.
 
     Three queries and two round trips for a hundred users where nothing is amiss.
     """
-    for user_ids in _users():
+    for pks in _users():
+        user_ids = [user_id_of_pk(pk) for pk in pks]
         live = _live_ids(user_ids)
-        LoggedSession.objects.reopen(live)
-        for rows in _active(user_ids):
+        for rows in _active(pks):
             if gone := [row for row in rows if row.session_id not in live]:
-                _close(gone, {row.user_id for row in gone})
+                _close(gone, {user_id_of_pk(row.user_id) for row in gone})
 
 
-def prune(user_id: Any, log_limit: int | None) -> None:
+def prune(user_id: str, log_limit: int | None) -> None:
     """Delete the ended rows of a user beyond ``log_limit``; None: keep them all."""
     if log_limit is not None:
-        LoggedSession.objects.prune(user_id, log_limit)
+        LoggedSession.objects.prune(pk_of(user_id), log_limit)
 
 
-def prune_as_allowed(user_id: Any) -> None:
+def prune_as_allowed(user_id: str) -> None:
     """Ask ``expire_check`` for the log limit of a user, and prune.
 
     Where a handler fails that is logged, and the rows are kept.
     """
     try:
-        limits = limits_for(str(user_id))
+        limits = limits_for(user_id)
     except Exception:
         # Handlers are the project's code: whatever they raise.
         logger.exception("expire_check failed; the history was not pruned.")
@@ -75,34 +102,119 @@ def prune_as_allowed(user_id: Any) -> None:
     prune(user_id, limits.log_limit)
 
 
-def _close(rows: list[LoggedSession], user_ids: Iterable[Any]) -> None:
-    user_ids = list(user_ids)
-    moved = Index(connection_for(settings.SESSION_CACHE_ALIAS)).successors(
-        row.session_id for row in rows
+def _agree(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
+    """Put right the rows of live sessions: ``rows``, where there is one, by its id."""
+    ended = {n: row for _, n in live if (row := rows.get(n)) and not row.active}
+    found_gone = [n for n, row in ended.items() if row.end_reason in FOUND_GONE]
+    if found_gone:
+        LoggedSession.objects.reopen(found_gone)
+    # A younger end may be under way: its row is closed, its session about to go.
+    before = timezone.now() - IN_FLIGHT
+    back = {
+        name: row
+        for name, row in ended.items()
+        if row.end_reason not in FOUND_GONE and row.ended_at and row.ended_at < before
+    }
+    odd = [(user_id, n) for user_id, n in live if n in back or n not in rows]
+    for user_id, members in _members_of(odd).items():
+        for member in members:
+            if row := back.get(session_id(member.session_key)):
+                _end_again(user_id, member, row)
+        missing = [m for m in members if session_id(m.session_key) not in rows]
+        _log_unknown(user_id, missing)
+
+
+def _members_of(live: Collection[Live]) -> dict[str, list[Member]]:
+    """Return what the index still knows of these sessions, by user."""
+    if not live:
+        return {}
+    names = {name for _, name in live}
+    user_ids = list({user_id for user_id, _ in live})
+    return {
+        user_id: [m for m in members if session_id(m.session_key) in names]
+        for user_id, members in zip(user_ids, _index().members(user_ids), strict=True)
+    }
+
+
+def _end_again(user_id: str, member: Member, row: LoggedSession) -> None:
+    """End a session that had ended: a replica that lagged was made the primary."""
+    name = session_id(member.session_key)
+    logger.warning(
+        "Session %s had ended (%s) and was live again, as after a failover: ended.",
+        name,
+        row.end_reason,
     )
-    for previous_id, new_id in moved.items():  # a rotation is on its way, or died
-        LoggedSession.objects.follow(previous_id, new_id)
+    call = Unfinished().name(name)
+    if _index().remove(member.session_key, user_id, call).payload:
+        ended = [Ended(user_id, name)]
+        tell_ended(LoggedSession, ended, EndReason(row.end_reason))
+
+
+def _log_unknown(user_id: str, members: list[Member]) -> None:
+    """Write the rows that live sessions do not have: adopted, or their write failed."""
+    rows = [
+        LoggedSession(
+            user_id=pk,
+            session_id=session_id(member.session_key),
+            date_logged=EPOCH + timedelta(microseconds=member.seen),
+        )
+        for pk in _pks_of([user_id])
+        for member in members
+    ]
+    # A transaction under way may hold one of them.
+    LoggedSession.objects.bulk_create(rows, BATCH, ignore_conflicts=True)
+
+
+def _close(rows: list[LoggedSession], user_ids: Iterable[str]) -> set[str]:
+    """Close rows whose session was not found; return the ids that some go on under."""
+    user_ids = list(user_ids)
+    latest = _follow(rows)
     LoggedSession.objects.close_gone(
-        [row for row in rows if row.session_id not in moved]
+        [row for row in rows if row.session_id not in latest]
     )
     # One of them may have taken its place since, and found its row still open.
     live = _live_ids(user_ids)
     LoggedSession.objects.reopen(live.intersection(row.session_id for row in rows))
-    for new_id in set(moved.values()) - live:
-        LoggedSession.objects.close(new_id, EndReason.LOST)
+    if ended := set(latest.values()) - live:
+        LoggedSession.objects.close(ended, EndReason.LOST)
     for user_id in user_ids:
         prune_as_allowed(user_id)
+    return set(latest.values())
 
 
-def _live_ids(user_ids: list[Any]) -> frozenset[str]:
-    index = Index(connection_for(settings.SESSION_CACHE_ALIAS))
-    members = index.members(map(str, user_ids))
+def _follow(rows: list[LoggedSession]) -> dict[str, str]:
+    """Let rows follow rotations that are on their way to them, or died there.
+
+    Returns the new id of each by the previous one. One round trip where there are none.
+    """
+    moved = _index().successors(row.session_id for row in rows)
+    latest = {previous_id: ids[-1] for previous_id, ids in moved.items()}
+    for previous_id, new_id in latest.items():
+        LoggedSession.objects.follow(previous_id, new_id)
+    return latest
+
+
+def _pks_of(user_ids: Iterable[str]) -> list[Any]:
+    """Return primary keys. An id of a user model that was used before has none."""
+    found = []
+    for user_id in user_ids:
+        with suppress(ValueError):
+            found.append(pk_of(user_id))
+    return found
+
+
+def _index() -> Index:
+    return Index(connection_for(settings.SESSION_CACHE_ALIAS))
+
+
+def _live_ids(user_ids: list[str]) -> frozenset[str]:
+    members = _index().members(user_ids)
     return frozenset(session_id(m.session_key) for each in members for m in each)
 
 
-def _active(user_ids: list[Any]) -> Iterator[list[LoggedSession]]:
+def _active(pks: list[Any]) -> Iterator[list[LoggedSession]]:
     """Yield the active rows of these users, in steps."""
-    rows = LoggedSession.objects.filter(user__in=user_ids).active().order_by("pk")
+    rows = LoggedSession.objects.filter(user__in=pks).active().order_by("pk")
     step = list(rows[:BATCH])
     while step:
         yield step

@@ -2,23 +2,28 @@
 
 Whose sessions they are, how many are allowed and what is told to whom is decided
 above. Every method says how many round trips it makes; each raises
-``StoreUnavailable`` where Redis does not answer or refuses.
+``StoreUnavailable`` where Redis does not answer, and ``StoreRefused`` where it refuses.
 """
 
+import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from expire_sessions import scripts
 from expire_sessions.connections import Connection
-from expire_sessions.exceptions import StoreUnavailable
-from expire_sessions.keys import PAYLOAD, session_id
+from expire_sessions.exceptions import StoreRefused, StoreUnavailable
+from expire_sessions.keys import PAYLOAD, Keys, session_id
+from expire_sessions.tracebacks import without_frames
 
-__all__ = ["Index", "Member", "Mode", "Removed", "Saved"]
+__all__ = ["Index", "Member", "Mode", "Outcome", "Removed", "Saved", "Step"]
+
+logger: Final = logging.getLogger("expire_sessions")
 
 BATCH: Final = 500
 """Keys in one step of a sweep: a few tenths of a millisecond of the server's time."""
@@ -39,23 +44,39 @@ class Mode(StrEnum):
     KEEP = "keep"
     """A payload, which is left as it is."""
 
+    JOIN = "join"
+    """A payload, which is left as it is. So is the index, if it knows the session."""
+
+
+class Outcome(IntEnum):
+    """What became of a save with a name."""
+
+    UNFIT = 0
+    """The mode does not fit what is there: nothing was changed."""
+
+    SAVED = 1
+
+    ENDED = -1
+    """This call is a repeated one. It had made the session, which was ended since."""
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What a save has done to the user's other sessions (session keys)."""
 
-    evicted: tuple[str, ...]
+    outcome: Outcome
+
+    evicted: tuple[str, ...] = ()
     """Live ones that were too many: ended."""
 
-    gone: tuple[str, ...]
+    gone: tuple[str, ...] = ()
     """Members whose payload had expired: dropped from the index."""
 
-    live: tuple[str, ...] | None
+    live: tuple[str, ...] | None = None
     """All that are live now, told to a login only; None: too many to list."""
 
-
-UNOPPOSED: Final = Saved(evicted=(), gone=(), live=None)
-"""What most saves find: nothing to end."""
+    more: bool = False
+    """There are more to end than one step may: call again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,12 @@ class Removed:
     member: bool
     """The index knew it."""
 
+    ids: tuple[str, ...] = ()
+    """The ids that rotations had given it since, the latest last."""
+
+    user_id: str | None = None
+    """Whose it was; None where that is not known."""
+
 
 class Member(NamedTuple):
     """A live session in the index."""
@@ -75,6 +102,16 @@ class Member(NamedTuple):
     session_key: str
     seen: int
     """Microseconds since 1970 by the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Some members that a sweep has looked at, each as user id and session key."""
+
+    live: list[tuple[str, str]]
+
+    dead: list[tuple[str, str]]
+    """They had no payload, and were dropped."""
 
 
 class Index:
@@ -97,7 +134,7 @@ class Index:
         name = self._keys.payload(session_key)
         return bool(self._ask(self._client.execute_command, "EXISTS", name))
 
-    def save(  # noqa: PLR0913 - all that one round trip is to do
+    def save(
         self,
         mode: Mode,
         session_key: str,
@@ -105,141 +142,252 @@ class Index:
         user_id: str | None,
         payload: bytes = b"",
         age: int = 0,
-        call: str | None = None,
-        limit: int = 0,
-        entering: bool = False,
-    ) -> Saved | None:
-        """Save a session and keep its user's sessions at the limit, atomically.
+    ) -> int:
+        """Save a session that exists. It becomes the most recently seen of its user.
 
-        One round trip. The session becomes the most recently seen of its user; of
-        the others, the least recently seen end that are too many.
+        One round trip. No other session ends.
 
         Args:
-            mode: what must be there. KEEP writes no payload.
+            mode: UPDATE, or KEEP or JOIN, which write no payload.
             user_id: None for an anonymous session, which has no index.
-            age: milliseconds the session lives from now on; 0, with KEEP, leaves
-                its age as it is.
-            call: with NEW, a name for this call: one that is repeated under the same
-                name, because its reply was lost, succeeds.
-            limit: how many sessions may be live; 0: no limit.
-            entering: a login takes its place: ``Saved.live`` is wanted.
+            age: milliseconds the session lives from now on; 0, with KEEP and JOIN,
+                leaves its age as it is.
 
         Returns:
-            None where the mode does not fit what is there: nothing was changed.
+            How many members the index has, to be compared with the limit (1 for an
+            anonymous session, and for a JOIN that was none). 0 where the session is not
+            live: nothing was changed.
         """
-        keys = self._keys
-        names = [keys.payload(session_key)]
-        head, tail = keys.frame(PAYLOAD)
-        arguments: list[Any] = [mode, payload, age, limit, head]
-        if mode is Mode.NEW:
-            names.append(keys.made(session_key))
-        if mode is Mode.NEW or entering or tail:  # redis-py packs each one slowly
-            arguments += [tail, int(entering), call or ""]
-        if user_id is not None:
-            names.append(keys.index(user_id))
-        return _saved(self._ask(scripts.SAVE.run, self._client, names, arguments))
-
-    def remove(self, session_key: str, user_id: str | None) -> Removed:
-        """End a session: payload and member together. One round trip."""
         names = [self._keys.payload(session_key)]
         if user_id is not None:
             names.append(self._keys.index(user_id))
-        deleted, removed = self._ask(
-            scripts.REMOVE.run, self._client, names, [session_key]
+        arguments = [mode, payload, age, session_key]
+        return int(self._ask(scripts.SAVE.run, self._client, names, arguments))
+
+    def place(  # noqa: PLR0913 - all that one round trip is to do
+        self,
+        mode: Mode,
+        session_key: str,
+        *,
+        call: str,
+        user_id: str | None,
+        payload: bytes = b"",
+        age: int = 0,
+        limit: int = 0,
+        entering: bool = False,
+    ) -> Saved:
+        """Save a session and keep its user's sessions at the limit, atomically.
+
+        One round trip. Of the other sessions the least recently seen end that are too
+        many, about a thousand at most: see ``Saved.more``.
+
+        Args:
+            mode, user_id, payload, age: as for ``save``; or NEW.
+            call: a name for this call: repeated under the same name, because the reply
+                was lost, it changes nothing more and tells what its first run did.
+            limit: how many sessions may be live; 0: no limit.
+            entering: a login takes its place: ``Saved.live`` is wanted.
+        """
+        keys = self._keys
+        names = [keys.payload(session_key), keys.made(session_key)]
+        if user_id is not None:
+            names.append(keys.index(user_id))
+        frame = keys.frame(PAYLOAD)
+        arguments = [
+            mode,
+            payload,
+            age,
+            session_key,
+            call,
+            limit,
+            *frame,
+            int(entering),
+        ]
+        return _saved(self._ask(scripts.SAVE.run, self._client, names, arguments))
+
+    def join(self, sessions: Iterable[tuple[str, str]]) -> int:
+        """Let sessions join the index of their user. One round trip for all.
+
+        Args:
+            sessions: user id and session key of each. One that has ended, or is a
+                member, is left as it is.
+
+        Returns:
+            How many of them were live.
+        """
+        calls = [
+            (
+                [self._keys.payload(key), self._keys.index(user_id)],
+                [Mode.JOIN, b"", 0, key],
+            )
+            for user_id, key in sessions
+        ]
+        replies = self._ask(scripts.SAVE.run_many, self._client, calls)
+        return sum(1 for reply in self._ask(_raised, replies) if reply)
+
+    def remove(self, session_key: str, user_id: str | None, call: str) -> Removed:
+        """End a session, wherever rotations have moved it. One round trip.
+
+        Args:
+            user_id: None where it is anonymous, or its user is not known.
+            call: as for ``place``.
+        """
+        names, arguments = self._removal(session_key, user_id, call)
+        return self._removed(
+            self._ask(scripts.REMOVE.run, self._client, names, arguments)
         )
-        return Removed(payload=bool(deleted), member=bool(removed))
+
+    def remove_many(
+        self, user_id: str, calls: Iterable[tuple[str, str]]
+    ) -> list[Removed]:
+        """End several sessions of a user. One round trip.
+
+        Args:
+            calls: the session key and the name of the call of each.
+        """
+        removals = [self._removal(key, user_id, call) for key, call in calls]
+        replies = self._ask(scripts.REMOVE.run_many, self._client, removals)
+        return [self._removed(reply) for reply in self._ask(_raised, replies)]
 
     def rotate(
         self, old: str, new: str, *, user_id: str | None, payload: bytes, age: int
-    ) -> str | None:
+    ) -> tuple[str, bytes] | None:
         """Move a session from its ``old`` key to a ``new`` one. One round trip.
 
         Returns:
-            The session key that it has now: ``new``, or the one that a faster
-            rotation gave it; None where it has ended. An anonymous session always
-            gets ``new``.
+            The session key and the payload that it has now: ``new`` and ``payload``, or
+            those that a faster rotation gave it; None where it has ended. An anonymous
+            session always gets ``new``.
         """
         keys = self._keys
         names = [keys.payload(old), keys.payload(new), keys.moved(session_id(old))]
+        arguments = [old, new, payload, age]
         if user_id is not None:
             names.append(keys.index(user_id))
-        arguments = [old, new, payload, age]
+            arguments.append(_note(keys, new, user_id))
         reply = self._ask(scripts.ROTATE.run, self._client, names, arguments)
-        return None if reply is None else _text(reply)
+        if reply is None:
+            return None
+        key, *others = reply
+        return _text(key), others[0] if others else payload
 
-    def successors(self, session_ids: Iterable[str]) -> dict[str, str]:
-        """Return the ids of the sessions that others were moved to in this minute.
+    def successors(self, session_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Return the ids that rotations of this minute gave to sessions, latest last.
 
         One round trip, and one more for each time that one of them moved again.
         """
-        found: dict[str, str] = {}
+        moves: dict[str, str] = {}
         ids = list(session_ids)
         while ids:
             pipeline = self._client.pipeline(transaction=False)
             for name in ids:
                 pipeline.get(self._keys.moved(name))
             replies = zip(ids, self._ask(_replies, pipeline), strict=True)
-            moved = {old: session_id(_text(new)) for old, new in replies if new}
-            found |= moved
-            ids = [name for name in moved.values() if name not in found]
-        return {old: _last(found, old) for old in found}
+            found = {old: json.loads(note)["id"] for old, note in replies if note}
+            moves |= found
+            ids = [name for name in found.values() if name not in moves]
+        return {old: list(_way(moves, old)) for old in moves}
 
-    def successor(self, session_key: str) -> str | None:
-        """Return the session key that a session was moved to in this minute.
+    def newest(self, user_id: str, most: int) -> list[Member]:
+        """Return the live ones among the ``most`` last seen sessions, last seen first.
 
-        One round trip.
-        """
-        moved = self._keys.moved(session_id(session_key))
-        reply = self._ask(self._client.execute_command, "GET", moved)
-        return None if reply is None else _text(reply)
-
-    def members(self, user_ids: Iterable[str]) -> list[list[Member]]:
-        """Return the live sessions of each user, least recently seen first.
-
-        Two round trips for all users together. No payload is read.
+        Two round trips. No payload is read.
         """
         pipeline = self._client.pipeline(transaction=False)
-        for user_id in user_ids:
-            pipeline.zrange(self._keys.index(user_id), 0, -1, withscores=True)
-        known = [
-            [Member(_text(key), int(seen)) for key, seen in reply]
-            for reply in self._ask(_replies, pipeline)
-        ]
-        live = self._live([member.session_key for each in known for member in each])
-        return [
-            [member for member in members if member.session_key in live]
-            for members in known
-        ]
+        index = self._keys.index(user_id)
+        pipeline.zrange(index, 0, most - 1, desc=True, withscores=True)
+        (reply,) = self._ask(_replies, pipeline)
+        return self._only_live([Member(_text(key), int(seen)) for key, seen in reply])
 
-    def sweep(self) -> Iterator[tuple[str, str]]:
+    def members(self, user_ids: Iterable[str]) -> list[list[Member]]:
+        """Return the live sessions of each user, in no order.
+
+        Two round trips for all users together, and two more for each 500 sessions of
+        one user. No payload is read.
+        """
+        names = [self._keys.index(user_id) for user_id in user_ids]
+        found: dict[str, dict[str, Member]] = {name: {} for name in names}
+        for page in self._scan(names):
+            live = self._only_live([member for _, member in page])
+            alive = {member.session_key for member in live}
+            for name, member in page:
+                if member.session_key in alive:
+                    found[name][member.session_key] = member
+        return [list(found[name].values()) for name in names]
+
+    def sweep(self) -> Iterator[Step]:
         """Drop the members without payload from every index of this cache alias.
 
-        Yields user id and session key of each after it was dropped. It goes in steps
-        of some hundred keys, two to three round trips each: safe beside live traffic,
-        and where it is interrupted the rest waits for the next sweep.
+        It goes in steps of some hundred keys, two to three round trips each: safe
+        beside live traffic, and where it is interrupted the rest waits for the next
+        sweep. A key of another type under an index's name is logged and left alone.
         """
         found = self._client.scan_iter(match=self._keys.every_index, count=BATCH)
         indexes = map(_text, found)
         while batch := self._ask(list, islice(indexes, INDEXES)):
-            yield from self._sweep(batch)
+            for page in self._scan(batch):
+                yield self._drop_dead(
+                    [(name, member.session_key) for name, member in page]
+                )
 
-    def _sweep(self, indexes: list[str]) -> Iterator[tuple[str, str]]:
+    def payload_page(self, cursor: int) -> tuple[int, list[str]]:
+        """Return some session keys that have a payload, and where to go on; 0: the end.
+
+        One round trip.
+        """
+        pattern = self._keys.every_payload
+        command = ("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH)
+        following, names = self._ask(self._client.execute_command, *command)
+        return int(following), [self._keys.session_key(_text(name)) for name in names]
+
+    def read_many(self, session_keys: Iterable[str]) -> list[bytes | None]:
+        """Return their payloads; None where one is not live. One round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key in session_keys:
+            pipeline.get(self._keys.payload(key))
+        payloads: list[bytes | None] = self._ask(_replies, pipeline)
+        return payloads
+
+    def size(self) -> int:
+        """Return how many keys the database of this cache has. One round trip."""
+        return int(self._ask(self._client.dbsize))
+
+    def _removal(
+        self, session_key: str, user_id: str | None, call: str
+    ) -> tuple[list[str], list[Any]]:
+        keys, name = self._keys, session_id(session_key)
+        names = [keys.payload(session_key), keys.moved(name), keys.ended(name)]
+        if user_id is not None:
+            names.append(keys.index(user_id))
+        return names, [session_key, call]
+
+    def _removed(self, reply: Any) -> Removed:
+        deleted, removed, ids, index = reply
+        return Removed(
+            payload=bool(deleted),
+            member=bool(removed),
+            ids=_texts(ids),
+            user_id=None if index is None else self._keys.user_id(_text(index)),
+        )
+
+    def _scan(self, indexes: list[str]) -> Iterator[list[tuple[str, Member]]]:
+        """Yield the members of these indexes, about ``BATCH`` at a time."""
         cursors = dict.fromkeys(indexes, 0)
         while cursors:
             pipeline = self._client.pipeline(transaction=False)
             for index, cursor in cursors.items():
                 pipeline.zscan(index, cursor, count=BATCH)
-            replies = dict(zip(cursors, self._ask(_replies, pipeline), strict=True))
+            replies = self._ask(_indexes_of, dict.fromkeys(cursors), pipeline)
             members = [
-                (index, _text(key))
+                (index, Member(_text(key), int(seen)))
                 for index, (_, found) in replies.items()
-                for key, _ in found
+                for key, seen in found
             ]
             for at in range(0, len(members), BATCH):
-                yield from self._drop_dead(members[at : at + BATCH])
+                yield members[at : at + BATCH]
             cursors = {index: reply[0] for index, reply in replies.items() if reply[0]}
 
-    def _drop_dead(self, members: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    def _drop_dead(self, members: list[tuple[str, str]]) -> Step:
         # A payload that is gone never comes back, so nothing can happen in between.
         live = self._live([key for _, key in members])
         pipeline = self._client.pipeline(transaction=False)
@@ -247,7 +395,15 @@ class Index:
         for index, key in dead:
             pipeline.zrem(index, key)
         self._ask(_replies, pipeline)
-        yield from ((self._keys.user_id(index), key) for index, key in dead)
+        user_id = self._keys.user_id
+        return Step(
+            live=[(user_id(index), key) for index, key in members if key in live],
+            dead=[(user_id(index), key) for index, key in dead],
+        )
+
+    def _only_live(self, members: list[Member]) -> list[Member]:
+        live = self._live([member.session_key for member in members])
+        return [member for member in members if member.session_key in live]
 
     def _live(self, session_keys: list[str]) -> set[str]:
         pipeline = self._client.pipeline(transaction=False)
@@ -260,37 +416,73 @@ class Index:
         try:
             return call(*arguments)
         except RedisError as error:
-            raise StoreUnavailable(
+            refused = isinstance(error, ResponseError)
+            kind = StoreRefused if refused else StoreUnavailable
+            raise kind(
                 f"Redis, in the cache {self._alias!r}, gave no usable answer:"
                 f" {type(error).__name__}: {error}"
-            ) from error
+            ) from without_frames(error)
 
 
-def _replies(pipeline: Any) -> list[Any]:
-    # redis-py puts the command into the errors that it raises itself, and with it the
-    # session key, which must not get into a log.
-    replies: list[Any] = pipeline.execute(raise_on_error=False)
+def _raised(replies: list[Any]) -> list[Any]:
+    """Return the replies to a pipeline; raise the first error among them.
+
+    redis-py would put the command into the error, and with it the session key, which
+    must not get into a log.
+    """
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
     return replies
 
 
-def _saved(reply: Any) -> Saved | None:
-    if isinstance(reply, int):  # the usual case, as short as it can be told
-        return UNOPPOSED if reply else None
-    evicted, gone, live = reply
-    return Saved(
-        evicted=_texts(evicted),
-        gone=_texts(gone),
-        live=None if live is None else _texts(live),
+def _replies(pipeline: Any) -> list[Any]:
+    return _raised(pipeline.execute(raise_on_error=False))
+
+
+def _indexes_of(names: Iterable[str], pipeline: Any) -> dict[str, Any]:
+    """Return the reply for each index; what is none of ours is logged and left out."""
+    found = {}
+    for name, reply in zip(names, pipeline.execute(raise_on_error=False), strict=True):
+        if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+            logger.warning("The Redis key %r is no index: left out of the sweep.", name)
+        else:
+            found[name] = reply
+    _raised(list(found.values()))
+    return found
+
+
+def _note(keys: Keys, session_key: str, user_id: str) -> str:
+    """Return what follow.lua needs to find a session that has this key now."""
+    name = session_id(session_key)
+    return json.dumps(
+        {
+            "key": session_key,
+            "id": name,
+            "payload": keys.payload(session_key),
+            "moved": keys.moved(name),
+            "index": keys.index(user_id),
+        }
     )
 
 
-def _last(moves: dict[str, str], name: str) -> str:
+def _saved(reply: Any) -> Saved:
+    if isinstance(reply, int):
+        return Saved(Outcome(reply))
+    outcome, evicted, gone, live, more = reply
+    return Saved(
+        outcome=Outcome(outcome),
+        evicted=_texts(evicted),
+        gone=_texts(gone),
+        live=None if live is None else _texts(live),
+        more=bool(more),
+    )
+
+
+def _way(moves: dict[str, str], name: str) -> Iterator[str]:
     while name in moves:
         name = moves[name]
-    return name
+        yield name
 
 
 def _texts(reply: list[bytes]) -> tuple[str, ...]:

@@ -10,10 +10,14 @@ key                                             type        holds
                                                             server's clock
 ``expire_sessions:made:<session key>``          string      for a minute, the name of
                                                             the call that made this
-                                                            session: a repeated one is
-                                                            known by it
-``expire_sessions:moved:<session id>``          string      for a minute, the key that
-                                                            it was moved to
+                                                            session, and the sessions
+                                                            that it ended: a repeated
+                                                            call is known by it
+``expire_sessions:moved:<session id>``          string      for a minute, where a
+                                                            rotation moved the session
+``expire_sessions:ended:<session id>``          string      for a minute, the name of
+                                                            the call that ended this
+                                                            session, and what it found
 ==============================================  ==========  ==========================
 
 Every name goes through the cache's ``make_key``: ``KEY_PREFIX``, ``VERSION`` and
@@ -37,6 +41,7 @@ __all__ = ["PAYLOAD", "Keys", "is_session_key", "new_session_key", "session_id"]
 INDEX: Final = "expire_sessions:index:"
 MADE: Final = "expire_sessions:made:"
 MOVED: Final = "expire_sessions:moved:"
+ENDED: Final = "expire_sessions:ended:"
 
 SHORTEST: Final = 8
 """Characters of a session key at least: the bound of Django's ``SessionBase``."""
@@ -80,7 +85,8 @@ class Keys:
         self._make_key = make_key
         self._is_constant = is_constant
         self._frames: Final = {
-            prefix: _frame(make_key, prefix) for prefix in (PAYLOAD, INDEX, MADE, MOVED)
+            prefix: _frame(make_key, prefix)
+            for prefix in (PAYLOAD, INDEX, MADE, MOVED, ENDED)
         }
 
     def payload(self, session_key: str) -> str:
@@ -101,10 +107,15 @@ class Keys:
         head, tail = self.frame(MOVED)
         return f"{head}{session_id}{tail}"
 
+    def ended(self, session_id: str) -> str:
+        """Return the key that names the call which ended a session."""
+        head, tail = self.frame(ENDED)
+        return f"{head}{session_id}{tail}"
+
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""
         head, tail = self.frame(INDEX)
-        # What most ids are made of stands for itself, and quote is slow to find out.
+        # Alphanumeric ids need no quoting; skip the slow quote().
         is_plain = user_id.isascii() and user_id.isalnum()
         return f"{head}{user_id if is_plain else quote(user_id, safe='')}{tail}"
 
@@ -117,7 +128,20 @@ class Keys:
     @property
     def every_index(self) -> str:
         """The pattern for SCAN that matches each index of this alias."""
-        head, tail = map(_escape, self.frame(INDEX))
+        return self._pattern(INDEX)
+
+    @property
+    def every_payload(self) -> str:
+        """The pattern for SCAN that matches each payload of this alias."""
+        return self._pattern(PAYLOAD)
+
+    def session_key(self, payload_key: str) -> str:
+        """Return whose payload this is: the reverse of ``payload``."""
+        head, tail = self.frame(PAYLOAD)
+        return payload_key.removeprefix(head).removesuffix(tail)
+
+    def _pattern(self, prefix: str) -> str:
+        head, tail = map(_escape, self.frame(prefix))
         return f"{head}*{tail}"
 
     def user_id(self, index_key: str) -> str:

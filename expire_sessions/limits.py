@@ -12,7 +12,7 @@ from expire_sessions.conf import conf, problem_with
 from expire_sessions.exceptions import InvalidLimits
 from expire_sessions.signals import expire_check
 
-__all__ = ["Limits", "limits_for"]
+__all__ = ["LazyUser", "Limits", "limits_for"]
 
 SETTINGS: Final = {"max_users": "EXPIRE_MAX_USERS", "log_limit": "EXPIRE_LOG_LIMIT"}
 """The keys a handler may leave in the dictionary, and the settings they override."""
@@ -35,10 +35,11 @@ else:
     LazyObject = SimpleLazyObject
 
 
-class _LazyUser(LazyObject):
-    """A user that is fetched when a handler looks at it, and not before.
+class LazyUser(LazyObject):
+    """A user that is fetched when a handler looks at more than its ``pk``.
 
-    To be sent, a sender is hashed and asked for ``__func__``: neither is a look.
+    Signal.send() hashes the sender and reads ``__func__``: neither may trigger the
+    query.
     """
 
     def __init__(self, user_id: str) -> None:
@@ -53,11 +54,11 @@ class _LazyUser(LazyObject):
             ValidationError
         ):  # not an id of this user model: looking at it will say so
             key = user_id
-        # Past the proxy, which would set it on the user. A model's hash is its key's.
-        self.__dict__["_hash"] = hash(key)
+        # Past the proxy, which would set it on the user.
+        self.__dict__["pk"] = key
 
     def __hash__(self) -> int:
-        return int(self.__dict__["_hash"])
+        return hash(self.__dict__["pk"])  # as a model's
 
     def __getattr__(self, name: str) -> Any:
         if name == "__func__":
@@ -81,7 +82,7 @@ def limits_for(user_id: str, user: object | None = None) -> Limits:
     if not expire_check.receivers:  # most projects have none, and every save is here
         return Limits(conf.max_users or 0, conf.log_limit)
     settings: dict[str, Any] = {"max_users": conf.max_users}
-    sender = _LazyUser(user_id) if user is None else user
+    sender = LazyUser(user_id) if user is None else user
     expire_check.send(sender=sender, settings=settings)
     return _checked(settings)
 

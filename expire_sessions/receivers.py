@@ -4,23 +4,27 @@ Connected in ``apps.ready``. A history that cannot be written is logged and brea
 no login: whether somebody gets in is never up to the log.
 """
 
+import asyncio
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import setting_changed
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from expire_sessions import history, signals
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
 from expire_sessions.conf import KNOWN, conf
 from expire_sessions.connections import forget_connections
+from expire_sessions.endings import Ended
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
+from expire_sessions.users import pk_of, user_id_of, user_id_of_pk
 
 __all__ = ["connect"]
 
@@ -38,7 +42,7 @@ def connect() -> None:
         (signals.session_entering, write_row),
         (signals.session_started, settle_rows),
         (signals.session_rotated, follow_row),
-        (signals.session_ended, close_row),
+        (signals.sessions_ended, close_rows),
         (signals.sessions_swept, sweep_rows),
     )
     for signal, receiver in pairs:
@@ -50,9 +54,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     """Hand the login's client to the session, for the save that makes it effective."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        session.remember_login(
-            user._meta.pk.value_to_string(user), user, dict(describe(request))
-        )
+        session.remember_login(user_id_of(user), user, dict(describe(request)))
 
 
 def remember_logout(*, request: Any, **kwargs: object) -> None:
@@ -84,6 +86,39 @@ def _own_savepoint() -> Iterator[None]:
         yield
 
 
+def _beside_the_loop(write: Callable[..., None]) -> Callable[..., None]:
+    """Write in a thread where an event loop runs in this one.
+
+    Django refuses the database there. An async view that uses its session in the sync
+    way blocks its loop for as long as that takes anyhow.
+    """
+
+    @functools.wraps(write)
+    def receiver(**kwargs: Any) -> None:
+        if not _is_loop_running():
+            write(**kwargs)
+            return
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_write_and_disconnect, write, kwargs).result()
+
+    return receiver
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _write_and_disconnect(write: Callable[..., None], kwargs: dict[str, Any]) -> None:
+    try:
+        write(**kwargs)
+    finally:
+        connections.close_all()  # this thread's own, which nobody else would close
+
+
 def _logged(write: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(write)
     def receiver(**kwargs: Any) -> None:
@@ -99,7 +134,7 @@ def _logged(write: Callable[..., None]) -> Callable[..., None]:
                 write.__name__,
             )
 
-    return receiver
+    return _beside_the_loop(receiver)
 
 
 @_logged
@@ -108,7 +143,7 @@ def write_row(
 ) -> None:
     """Log a login, before its session can be ended by another. One insert."""
     LoggedSession.objects.create(
-        user_id=user_id,
+        user_id=pk_of(user_id),
         session_id=session_id,
         ip=context.get("ip"),
         user_agent=context.get("user_agent") or "",
@@ -134,27 +169,41 @@ def follow_row(*, session_id: str, previous_id: str, **kwargs: object) -> None:
 
 
 @_logged
-def close_row(
+def close_rows(
     *,
-    user_id: str | None,
-    session_id: str,
+    ended: tuple[Ended, ...],
     reason: EndReason,
     context: Mapping[str, Any],
     **kwargs: object,
 ) -> None:
-    """End the row of a session and prune its user's. One query, and the pruning."""
-    if context.get("sweep"):
-        return  # sweep_rows closes them, some hundred in one query
-    if not LoggedSession.objects.close(session_id, reason):
+    """End the rows of sessions, and prune. One query for 500, and the pruning."""
+    # A rotation may be between Redis and its row, which still has an id from before.
+    ids = [name for one in ended for name in (*one.previous_ids, one.session_id)]
+    if not LoggedSession.objects.close(ids, reason):
         return
-    owner = user_id or LoggedSession.objects.get(session_id=session_id).user_id
-    if "log_limit" in context:
-        history.prune(owner, context["log_limit"])
-    else:
-        history.prune_as_allowed(owner)
+    for user_id in _owners(ended):
+        if "log_limit" in context:
+            history.prune(user_id, context["log_limit"])
+        else:
+            history.prune_as_allowed(user_id)
 
 
-@_logged
-def sweep_rows(**kwargs: object) -> None:
-    """Close the rows that have no live session, of all users."""
-    history.sweep()
+def _owners(ended: tuple[Ended, ...]) -> set[str]:
+    owners = {one.user_id for one in ended if one.user_id is not None}
+    nameless = [one.session_id for one in ended if one.user_id is None]
+    if nameless:
+        rows = LoggedSession.objects.filter(session_id__in=nameless)
+        owners |= {user_id_of_pk(pk) for pk in rows.values_list("user_id", flat=True)}
+    return owners
+
+
+@_beside_the_loop
+def sweep_rows(*, live: tuple[history.Live, ...] | None, **kwargs: object) -> None:
+    """Put right the rows of live sessions; at the end, close those that have none.
+
+    What it raises is for ``clearsessions`` to tell.
+    """
+    if live is None:
+        history.sweep()
+    elif live:
+        history.confirm(live)

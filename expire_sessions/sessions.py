@@ -5,24 +5,33 @@ Pages, the admin and commands call this, and nothing lower.
 
 import builtins
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 from django.db.models import Model
 
+from expire_sessions.calls import Unfinished
 from expire_sessions.connections import connection_for
-from expire_sessions.index import Index, Member
+from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.index import Index, Member, Removed
 from expire_sessions.keys import session_id as name_of
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
-from expire_sessions.signals import session_ended
+from expire_sessions.tracebacks import without_keys
+from expire_sessions.users import user_id_of
 
 __all__ = ["SessionInfo", "UserSessions"]
 
 ROUNDS: Final = 3
 """Looks at a user's sessions until there is none left to end."""
+
+BATCH: Final = 100
+"""Sessions ended in one round trip: a millisecond of the server's time."""
+
+PAGE: Final = 100
+"""Sessions listed where nothing else is asked for."""
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -53,21 +62,24 @@ class UserSessions:
         current_key: the key of the session that asks
             (``request.session.session_key``), where one does.
 
-    Every method raises ``StoreUnavailable`` where Redis does not answer.
+    Every method raises ``StoreUnavailable`` where Redis does not answer. Called again
+    on the same object, it finds out what became of the call without an answer.
     """
 
     def __init__(self, user: Model, current_key: str | None = None) -> None:
-        self._user_id: str = user._meta.pk.value_to_string(user)
+        self._user_id = user_id_of(user)
         self._user = user
         self._current_key = current_key
         self._index = Index(connection_for(settings.SESSION_CACHE_ALIAS))
+        self._calls = Unfinished()
 
-    def list(self) -> builtins.list[SessionInfo]:
-        """Return the live sessions, last seen first.
+    @without_keys
+    def list(self, most: int = PAGE) -> builtins.list[SessionInfo]:
+        """Return the live sessions, last seen first, and no more than ``most``.
 
         Two round trips and one query. No payload is read.
         """
-        members = self._members()
+        members = self._index.newest(self._user_id, most)
         ids = [name_of(member.session_key) for member in members]
         logged = {
             row.session_id: row
@@ -75,75 +87,97 @@ class UserSessions:
                 session_id__in=ids
             )
         }
-        infos = [
-            self._info(member, logged.get(name))
+        return [
+            self._info(member, name, logged.get(name))
             for member, name in zip(members, ids, strict=True)
         ]
-        return infos[::-1]
 
+    @without_keys
     def end(self, session_id: str) -> bool:
         """End one session by its id; False where the user has no such live session.
 
-        Three round trips.
+        A session that a rotation moves meanwhile ends under its new id. Three round
+        trips, and two more for each 500 sessions of the user.
         """
-        found = (m for m in self._members() if name_of(m.session_key) == session_id)
-        return self._end(found) == 1
+        keys = {*self._keys(), *self._calls.pending()}
+        return self._end(key for key in keys if name_of(key) == session_id) == 1
 
+    @without_keys
     def end_others(self) -> int:
         """End all sessions but the current one; return how many there were.
 
-        Four round trips, and one for each session.
+        Five round trips, and more for a user with over a hundred sessions.
 
         Raises:
             ValueError: no ``current_key`` was given.
         """
         if self._current_key is None:
             raise ValueError("UserSessions needs current_key to tell the others.")
-        return self._end_while(lambda member: not self._is_current(member))
+        return self._end_while(lambda name, current: name not in current)
 
+    @without_keys
     def end_all(self) -> int:
         """End all sessions; return how many there were.
 
-        Four round trips, and one for each session.
+        Five round trips, and more for a user with over a hundred sessions.
         """
-        return self._end_while(lambda _: True)
+        return self._end_while(lambda *_: True)
 
-    def _members(self) -> builtins.list[Member]:
-        return self._index.members([self._user_id])[0]
+    def _keys(self) -> builtins.list[str]:
+        (members,) = self._index.members([self._user_id])
+        return [member.session_key for member in members]
 
-    def _is_current(self, member: Member) -> bool:
-        return member.session_key == self._current_key
+    def _end_while(self, wanted: Callable[[str, Collection[str]], bool]) -> int:
+        # Once more, for one that signed in in between.
+        ended = 0
+        for _ in range(ROUNDS):
+            keys = self._keys()
+            # Read after the keys, so that it covers a rotation that they show.
+            current = self._current_ids()
+            ids = ((key, name_of(key)) for key in {*keys, *self._calls.pending()})
+            unwanted = [key for key, name in ids if wanted(name, current)]
+            if not unwanted:
+                break
+            ended += self._end(unwanted)
+        return ended
 
-    def _info(self, member: Member, row: LoggedSession | None) -> SessionInfo:
+    def _current_ids(self) -> builtins.list[str]:
+        """Return the id of the current session, and those that rotations gave it."""
+        if self._current_key is None:
+            return []
+        name = name_of(self._current_key)
+        return [name, *self._index.successors([name]).get(name, [])]
+
+    def _end(self, keys: Iterable[str]) -> int:
+        ended = 0
+        keys = list(keys)
+        for at in range(0, len(keys), BATCH):
+            calls = [(key, self._calls.name(key)) for key in keys[at : at + BATCH]]
+            removals = self._index.remove_many(self._user_id, calls)
+            found = [
+                _ended(self._user_id, key, removed)
+                for (key, _), removed in zip(calls, removals, strict=True)
+                if removed.payload
+            ]
+            for key, _ in calls:
+                self._calls.done(key)
+            tell_ended(type(self), found, EndReason.ENDED)
+            ended += len(found)
+        return ended
+
+    def _info(
+        self, member: Member, name: str, row: LoggedSession | None
+    ) -> SessionInfo:
         return SessionInfo(
-            session_id=name_of(member.session_key),
+            session_id=name,
             last_seen=EPOCH + datetime.timedelta(microseconds=member.seen),
-            is_current=self._is_current(member),
+            is_current=member.session_key == self._current_key,
             since=row.date_logged if row else None,
             ip=row.ip if row else None,
             user_agent=row.user_agent if row else "",
         )
 
-    def _end_while(self, wanted: Callable[[Member], bool]) -> int:
-        # Once more, for one that got a new key, or signed in, in between.
-        ended = 0
-        for _ in range(ROUNDS):
-            members = [member for member in self._members() if wanted(member)]
-            if not members:
-                break
-            ended += self._end(members)
-        return ended
 
-    def _end(self, members: Iterable[Member]) -> int:
-        ended = 0
-        for member in members:
-            if self._index.remove(member.session_key, self._user_id).payload:
-                ended += 1
-                session_ended.send_robust(
-                    sender=type(self),
-                    user_id=self._user_id,
-                    session_id=name_of(member.session_key),
-                    reason=EndReason.ENDED,
-                    context={},
-                )
-        return ended
+def _ended(user_id: str, key: str, removed: Removed) -> Ended:
+    *previous_ids, name = (name_of(key), *removed.ids)
+    return Ended(user_id, name, tuple(previous_ids))

@@ -18,6 +18,7 @@ __all__ = [
     "session_entering",
     "session_rotated",
     "session_started",
+    "sessions_ended",
     "sessions_swept",
     "superuser_handler",
 ]
@@ -66,24 +67,35 @@ session_ended: Final = Signal()
 """A session is no longer usable.
 
 Arguments:
-    sender: the session store's class, or ``UserSessions``.
+    sender: the session store's class, ``UserSessions``, or ``LoggedSession`` where the
+        history ended again a session that a failover had brought back.
     user_id (str or None): None where a key was deleted whose owner is not known.
     session_id (str).
     reason (expire_sessions.reasons.EndReason).
     context (dict): ``ip`` and ``user_agent`` of the login that caused it, where
-        one did; ``log_limit`` (int or None) where ``expire_check`` was asked;
-        ``sweep`` (True) where ``clearsessions`` found it.
+        one did; ``log_limit`` (int or None) where ``expire_check`` was asked.
 
-An end may be told twice, where the reply to it was lost.
+An end may be told twice, where two requests found it.
+"""
+
+sessions_ended: Final = Signal()
+"""The same, told once for all sessions that ended together: what writes records listens
+to this one, for a lowered limit can end thousands. Sent before ``session_ended``.
+
+Arguments:
+    sender, reason, context: as for ``session_ended``.
+    ended (tuple[expire_sessions.endings.Ended, ...]): the sessions.
 """
 
 sessions_swept: Final = Signal()
-"""``clearsessions`` has dropped the dead members of every index; what keeps
-records of sessions can now look which of them are still live.
+"""``clearsessions`` has dropped the dead members of some indexes. Sent for every few
+hundred sessions, and once at the end with ``live`` as None: what keeps records can then
+look at those that were in no index.
 
 Arguments:
     sender: the session store's class.
-    dropped (int): how many members had no payload.
+    live (tuple[tuple[str, str], ...] or None): user id and session id of those that are
+        live.
 """
 
 

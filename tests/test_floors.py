@@ -12,12 +12,17 @@ import expire_sessions
 PACKAGE = Path(str(expire_sessions.__file__)).parent
 
 FLOORS = {
+    "calls": 0,
     "exceptions": 0,
     "installed": 0,
+    "occasions": 0,
     "reasons": 0,
     "redis_client": 0,
     "scripts": 0,
     "signals": 0,
+    "users": 0,
+    "endings": 0.1,  # sends signals
+    "tracebacks": 0.1,  # knows what is raised
     "conf": 0.1,  # says what it raises
     "clients": 0.2,  # reads one setting
     "keys": 1,

@@ -32,6 +32,7 @@ def test_the_keys_are_named_as_their_table_says(connection: Connection) -> None:
     assert keys.index("a:b") == ":1:expire_sessions:index:a%3Ab"
     assert keys.made(KEY) == f":1:expire_sessions:made:{KEY}"
     assert keys.moved("id") == ":1:expire_sessions:moved:id"
+    assert keys.ended("id") == ":1:expire_sessions:ended:id"
     assert keys.user_id(keys.index("a:b")) == "a:b"
 
 
@@ -41,24 +42,24 @@ def test_a_session_that_is_gone_is_neither_saved_nor_touched(
     connection: Connection, mode: Mode, age: int
 ) -> None:
     index = Index(connection)
-    assert index.save(mode, KEY, user_id="1", payload=b"{}", age=age, limit=1) is None
+    assert index.save(mode, KEY, user_id="1", payload=b"{}", age=age) == 0
     assert connection.client.keys("*") == []
 
 
 def test_a_touch_tells_what_has_expired(connection: Connection) -> None:
     index, user = Index(connection), "1"
     for key in (KEY, "g" * 32):
-        index.save(Mode.NEW, key, user_id=user, payload=b"{}", age=60_000, call="call")
+        index.place(Mode.NEW, key, user_id=user, payload=b"{}", age=60_000, call="call")
     connection.client.delete(connection.keys.payload("g" * 32))
-    saved = index.save(Mode.KEEP, KEY, user_id=user, limit=1)
-    assert saved is not None
+    assert index.save(Mode.KEEP, KEY, user_id=user) == 2
+    saved = index.place(Mode.KEEP, KEY, user_id=user, limit=1, call="another")
     assert (saved.gone, saved.evicted) == (("g" * 32,), ())
 
 
 def test_a_payload_without_age_keeps_none(connection: Connection) -> None:
     index, keys = Index(connection), connection.keys
     connection.client.set(keys.payload(KEY), b"{}")
-    assert index.save(Mode.KEEP, KEY, user_id="1", limit=1)
+    assert index.save(Mode.KEEP, KEY, user_id="1")
     assert connection.client.ttl(keys.payload(KEY)) == -1
     assert connection.client.ttl(keys.index("1")) == -1
 

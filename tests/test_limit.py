@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
+from expire_sessions.endings import Ended
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check, superuser_handler
@@ -148,19 +149,36 @@ def test_the_example_handler_is_not_connected(bob: Any, sign_in: SignIn) -> None
     assert signed_in([sign_in(bob), sign_in(bob)]) == [False, True]
 
 
-def test_a_handler_that_does_not_look_at_the_user_costs_no_query(
+@override_settings(EXPIRE_MAX_USERS=2)
+def test_a_handler_that_looks_at_no_more_than_the_pk_costs_no_query(
     ann: Any, sign_in: SignIn, handle: Handle, django_assert_num_queries: Any
 ) -> None:
-    asked: list[bool] = []
+    asked: list[object] = []
 
     def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
-        asked.append(True)
+        asked.append(sender.pk)
 
-    browser = sign_in(ann)
+    browser, _ = sign_in(ann), sign_in(ann)
     handle(handler)
     with django_assert_num_queries(0):
         browser.get("/set/x/1/")
-    assert asked
+    assert asked == [ann.pk]
+
+
+@override_settings(EXPIRE_TOUCH_INTERVAL=0)
+def test_a_user_with_one_session_is_not_asked_about(
+    ann: Any, sign_in: SignIn, handle: Handle
+) -> None:
+    """One is never too many: a handler costs such a user nothing after the login."""
+    browser = sign_in(ann)
+    asked: list[object] = []
+
+    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+        asked.append(sender)
+
+    handle(handler)
+    browser.get("/set/x/1/")
+    assert asked == []
 
 
 def test_at_a_login_the_user_is_at_hand(
@@ -181,6 +199,7 @@ def test_at_a_login_the_user_is_at_hand(
     assert names == ["ann"]
 
 
+@override_settings(EXPIRE_MAX_USERS=2)
 def test_a_handler_that_looks_at_the_user_gets_it(
     ann: Any, sign_in: SignIn, handle: Handle
 ) -> None:
@@ -189,7 +208,7 @@ def test_a_handler_that_looks_at_the_user_gets_it(
     def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
         names.append(sender.username)
 
-    browser = sign_in(ann)
+    browser, _ = sign_in(ann), sign_in(ann)
     handle(handler)
     browser.get("/set/x/1/")
     assert names == ["ann"]
@@ -220,6 +239,7 @@ ARGUMENTS = {
     "session_entering": {"sender", "user_id", "session_id", "context"},
     "session_started": {"sender", "user_id", "session_id", "context", "live"},
     "session_rotated": {"sender", "user_id", "session_id", "previous_id"},
+    "sessions_ended": {"sender", "ended", "reason", "context"},
     "session_ended": {"sender", "user_id", "session_id", "reason", "context"},
 }
 
@@ -233,9 +253,11 @@ def test_the_signals_tell_a_sessions_life(
     life = [(name, kwargs) for name, kwargs in told if name != "expire_check"]
     assert {name: set(kwargs) for name, kwargs in life} == ARGUMENTS
     assert [name for name, _ in life] == list(ARGUMENTS)
-    assert {kwargs["user_id"] for _, kwargs in life} == {str(ann.pk)}
     assert {kwargs["sender"] for _, kwargs in life} == {SessionStore}
-    entering, started, rotated, ended = (kwargs for _, kwargs in life)
+    entering, started, rotated, together, ended = (kwargs for _, kwargs in life)
+    alone = (entering, started, rotated, ended)
+    assert {kwargs["user_id"] for kwargs in alone} == {str(ann.pk)}
+    assert together["ended"] == (Ended(str(ann.pk), ended["session_id"]),)
     assert entering["context"] == {"ip": "127.0.0.1", "user_agent": "Test"}
     assert started["live"] == {entering["session_id"]}
     assert started["context"] == entering["context"]

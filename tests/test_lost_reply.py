@@ -21,7 +21,7 @@ from expire_sessions import scripts
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import StoreUnavailable
-from expire_sessions.index import Index, Mode
+from expire_sessions.index import Index, Mode, Outcome
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.scripts import Script
@@ -135,7 +135,9 @@ def test_a_login_that_was_evicted_before_its_repetition_does_not_come_back(
     key = "k" * 32
     index = Index(connection_for("default"))
     arguments: dict[str, Any] = {"user_id": str(ann.pk), "age": 60_000, "limit": 1}
-    assert index.save(Mode.NEW, key, call="this call", **arguments)
+    placed = index.place(Mode.NEW, key, call="this call", **arguments)
+    assert placed.outcome is Outcome.SAVED
     sign_in(ann)
-    assert index.save(Mode.NEW, key, call="this call", **arguments) is None
+    again = index.place(Mode.NEW, key, call="this call", **arguments)
+    assert again.outcome is Outcome.ENDED
     assert not SessionStore().exists(key)

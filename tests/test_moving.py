@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.cache import SessionStore as DjangoStore
 from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
+from expire_sessions.connections import connection_for, forget_connections
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from tests.workers import sign_in
@@ -127,13 +128,19 @@ def test_sessions_of_before_count(ann: Any) -> None:
     assert live(ann) == 2
 
 
-def test_a_session_of_before_joins_when_it_is_saved(ann: Any) -> None:
+@override_settings(EXPIRE_TOUCH_INTERVAL=None)
+def test_a_session_of_before_joins_without_touches_too(
+    ann: Any, server: redis.Redis
+) -> None:
+    """And one that is a member is not marked seen by that."""
     browser = with_django(ann)
-    with override_settings(EXPIRE_TOUCH_INTERVAL=None):
-        assert who(browser) == "ann"
-        assert live(ann) == 0
-        browser.get("/set/x/1/")
-    assert live(ann) == 1
+    assert who(browser) == "ann"
+    index = connection_for("default").keys.index(str(ann.pk))
+    joined = server.zrange(index, 0, -1, withscores=True)
+    assert len(joined) == live(ann) == 1
+    forget_connections()  # as a process that has not seen it yet
+    assert who(browser) == "ann"
+    assert server.zrange(index, 0, -1, withscores=True) == joined
 
 
 def test_a_session_of_before_signs_out_and_moves_like_any_other(ann: Any) -> None:

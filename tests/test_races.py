@@ -340,15 +340,14 @@ def test_all_sessions_end_also_the_one_that_is_just_moving(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = workers.sign_in(ann)
-    remove = Index.remove
+    remove = Index.remove_many
 
-    def remove_late(index: Index, key: str, user_id: str | None) -> Removed:
-        monkeypatch.setattr(Index, "remove", remove)
+    def remove_late(index: Index, user_id: str, calls: Any) -> list[Removed]:
         store.cycle_key()
-        return remove(index, key, user_id)
+        return remove(index, user_id, calls)
 
-    monkeypatch.setattr(Index, "remove", remove_late)
-    UserSessions(ann).end_all()
+    monkeypatch.setattr(Index, "remove_many", remove_late)
+    assert UserSessions(ann).end_all() == 1
     assert live_keys(ann) == []
     assert rows_agree_with_redis(ann)
 
@@ -387,9 +386,9 @@ def test_the_checker_cries_out_at_a_script_without_its_existence_check(
 ) -> None:
     """The witness of these tests would see what they are to prevent."""
     blind = Script("save")
-    check = "elseif not exists then"
+    check = 'if exists == (mode == "new") then return 0 end'
     assert check in blind.source
-    source = blind.source.replace(check, "elseif false then")
+    source = blind.source.replace(check, "")
     monkeypatch.setattr(blind, "source", source)
     monkeypatch.setattr(blind, "digest", "0" * 40)
     monkeypatch.setattr(scripts, "SAVE", blind)

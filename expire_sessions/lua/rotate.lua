@@ -9,21 +9,22 @@
 --       2 new session key
 --       3 data of the new payload
 --       4 age in milliseconds
+--       5 the note that follow.lua reads; absent for an anonymous session
 --
--- Returns the session key that the session has now: the new one, or, when another
--- rotation was faster, the one which that gave it. nil when the session has ended.
+-- Returns {session key}: the new one. When another rotation was faster, {session key,
+-- payload} of what that made. nil when the session has ended.
 -- An anonymous session never follows another rotation: two people may be signing in.
 
 local A_MINUTE = 60000
 
 local old, new, moved, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local was, becomes, data, age = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local was, becomes, data, age, note = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 
 if index and redis.call("EXISTS", old) == 0 then
-  local successor = redis.call("GET", moved)
-  -- This very call again, and the session was ended while the reply was under way.
-  if successor == becomes and redis.call("EXISTS", new) == 0 then return false end
-  return successor
+  local at = follow({payload = old, moved = moved})
+  if not at then return false end
+  if at.key == becomes then return {becomes} end  -- this very call again
+  return {at.key, redis.call("GET", at.payload)}
 end
 local score, index_life
 if index then
@@ -45,6 +46,6 @@ if index then
   else
     redis.call("PEXPIRE", index, math.max(age, index_life))
   end
-  redis.call("SET", moved, becomes, "PX", A_MINUTE)
+  redis.call("SET", moved, note, "PX", A_MINUTE)
 end
-return becomes
+return {becomes}

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from expire_sessions.connections import Connection
-from expire_sessions.index import Index, Mode
+from expire_sessions.index import Index, Mode, Outcome
 from tests.benchmarks.population import (
     AGE,
     FIRST_USER,
@@ -114,7 +114,7 @@ def _prove(connection: Connection) -> dict[str, Any]:
 def _by_engine(connection: Connection, each: int) -> None:
     index = Index(connection)
     for turn in range(each):
-        saved = index.save(
+        saved = index.place(
             Mode.NEW,
             session_key(FIRST_USER, turn),
             user_id=str(FIRST_USER),
@@ -123,7 +123,7 @@ def _by_engine(connection: Connection, each: int) -> None:
             call="f" * 16,
             entering=True,
         )
-        assert saved is not None
+        assert saved.outcome is Outcome.SAVED
 
 
 def _looks(connection: Connection) -> dict[str, tuple[str, int]]:

@@ -1,0 +1,33 @@
+"""The names of calls whose reply has not come yet."""
+
+import secrets
+
+__all__ = ["Unfinished"]
+
+
+class Unfinished:
+    """Kept from an unfinished call so that Redis recognises the retry.
+
+    A script that makes or ends something notes the name of the call, with what it did,
+    for a minute. Sent again under the same name it changes nothing more, and tells what
+    its first run did.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def name(self, what: str) -> str:
+        """Return the name of the call that does this: the same until it is done."""
+        return self._names.setdefault(what, secrets.token_hex(8))
+
+    def has(self, what: str) -> bool:
+        """Tell whether such a call was made and its reply never came."""
+        return what in self._names
+
+    def done(self, what: str) -> None:
+        """Note that the reply has come: the next call is another one."""
+        self._names.pop(what, None)
+
+    def pending(self) -> list[str]:
+        """Return what was asked for and not answered."""
+        return list(self._names)

@@ -1,0 +1,49 @@
+"""Tell that sessions have ended: the one place that sends these signals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from expire_sessions.reasons import EndReason
+from expire_sessions.signals import session_ended, sessions_ended
+
+__all__ = ["Ended", "tell_ended"]
+
+NOTHING: Final[Mapping[str, object]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that is no longer usable."""
+
+    user_id: str | None
+    """None where a key was deleted whose owner is not known."""
+
+    session_id: str
+
+    previous_ids: tuple[str, ...] = ()
+    """Ids that it had in the last minute: its row may not have followed yet."""
+
+
+def tell_ended(
+    sender: Any,
+    ended: Sequence[Ended],
+    reason: EndReason,
+    context: Mapping[str, object] = NOTHING,
+) -> None:
+    """Send ``sessions_ended`` once for all, and ``session_ended`` for each."""
+    if not ended:
+        return
+    sessions_ended.send_robust(
+        sender=sender, ended=tuple(ended), reason=reason, context=context
+    )
+    if not session_ended.has_listeners(sender):
+        return
+    for one in ended:
+        session_ended.send_robust(
+            sender=sender,
+            user_id=one.user_id,
+            session_id=one.session_id,
+            reason=reason,
+            context=context,
+        )
