@@ -28,6 +28,7 @@ from expire_sessions.index import Index, Mode, Outcome, Saved
 from expire_sessions.keys import PAYLOAD, is_session_key, new_session_key, session_id
 from expire_sessions.limits import LazyUser, Limits, limits_for
 from expire_sessions.occasions import Occasion
+from expire_sessions.payloads import data_in, user_id_in
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import (
     session_entering,
@@ -42,9 +43,6 @@ __all__ = ["SessionStore"]
 logger: Final = logging.getLogger("expire_sessions")
 # Django's own logger for this, and its words: projects filter on them.
 security_logger: Final = logging.getLogger("django.security.SuspiciousSession")
-
-USER_ID: Final = "_auth_user_id"
-"""``django.contrib.auth.SESSION_KEY``, which needs the app registry to import."""
 
 ATTEMPTS: Final = 5
 """Session keys drawn before giving up. Two draws are never the same in practice."""
@@ -74,6 +72,14 @@ END: Final = "end "
 
 refused_marks: Final = Occasion(seconds=60)
 """When a session that could not be marked seen is logged: not at every request."""
+
+
+class Swept(NamedTuple):
+    """What a sweep found: sessions of users."""
+
+    live: int
+    dropped: int
+    """They had expired, and left their index."""
 
 
 class SessionStore(SessionBase):
@@ -166,7 +172,7 @@ class SessionStore(SessionBase):
         payload = self._index.read(self._key)
         data = self._decoded(payload)
         if data is not None:
-            self._hold(_user_id(data), payload)
+            self._hold(user_id_in(data), payload)
             if self._user_id is None or self._touch_if_due():
                 return data
         self._start_over()
@@ -206,7 +212,7 @@ class SessionStore(SessionBase):
         data = self._get_session(no_load=must_create)
         if self.session_key is None:  # loaded just now, and not there
             raise UpdateError
-        if self._user_id not in (None, _user_id(data)):
+        if self._user_id not in (None, user_id_in(data)):
             self._leave()
         if self._is_new and not must_create:
             self._save_as_new()
@@ -247,7 +253,7 @@ class SessionStore(SessionBase):
         data = self._session
         if self.session_key is None or self._is_new:
             self._draw_key()
-        elif self._user_id == _user_id(data) and self._age() > 0:
+        elif self._user_id == user_id_in(data) and self._age() > 0:
             self._rotate(data)
         elif self._end(self.session_key, self._flush_reason) or self._user_id is None:
             self._draw_key()
@@ -265,30 +271,38 @@ class SessionStore(SessionBase):
 
     @classmethod
     def clear_expired(cls) -> None:
+        """See ``sweep``: what Django's ``clearsessions`` calls."""
+        cls.sweep()
+
+    @classmethod
+    def sweep(cls) -> Swept:
         """Drop index members without a session, and have history do its part.
 
-        What ``clearsessions`` calls. Safe while the site is up; where it is
-        interrupted, the rest waits for the next time.
+        Safe while the site is up; where it is interrupted, the rest waits for the next
+        time.
 
         Raises:
             SweepIncomplete: the history could not be brought up to date.
         """
+        live = dropped = 0
+        error: Exception | None = None
         index = Index(connection_for(settings.SESSION_CACHE_ALIAS))
         for step in index.sweep():
+            live, dropped = live + len(step.live), dropped + len(step.dead)
             dead = [Ended(user_id, session_id(key)) for user_id, key in step.dead]
             tell_ended(cls, dead, EndReason.EXPIRED)
-            cls._tell_swept(
-                tuple((user_id, session_id(key)) for user_id, key in step.live)
-            )
-        cls._tell_swept(None)
+            found = tuple((user_id, session_id(key)) for user_id, key in step.live)
+            error = error or cls._tell_swept(found)
+        if error := error or cls._tell_swept(None):
+            raise SweepIncomplete(
+                f"The login history was not brought up to date: {error}"
+            ) from error
+        return Swept(live, dropped)
 
     @classmethod
-    def _tell_swept(cls, live: tuple[tuple[str, str], ...] | None) -> None:
-        for _, result in sessions_swept.send_robust(sender=cls, live=live):
-            if isinstance(result, Exception):
-                raise SweepIncomplete(
-                    f"The login history was not brought up to date: {result}"
-                ) from result
+    def _tell_swept(cls, live: tuple[tuple[str, str], ...] | None) -> Exception | None:
+        results = sessions_swept.send_robust(sender=cls, live=live)
+        return next((e for _, e in results if isinstance(e, Exception)), None)
 
     # What this store knows of its session in Redis.
 
@@ -326,14 +340,10 @@ class SessionStore(SessionBase):
     def _decoded(self, payload: bytes | None) -> dict[str, Any] | None:
         if payload is None:
             return None
-        try:
-            data = self._connection.decode(payload)
-        except Exception:  # noqa: BLE001 - serializers raise what they like
-            data = None
-        if isinstance(data, dict):
-            return data
-        security_logger.warning("Session data corrupted")
-        return None
+        data = data_in(self._connection, payload)
+        if data is None:
+            security_logger.warning("Session data corrupted")
+        return data
 
     # Writing.
 
@@ -374,7 +384,7 @@ class SessionStore(SessionBase):
 
     def _write(self, data: dict[str, Any], age: int, must_create: bool) -> None:
         _ = conf.touch_interval  # a bad setting must fail before Redis is changed
-        user_id = _user_id(data)
+        user_id = user_id_in(data)
         payload = self._connection.encode(data)
         if must_create or user_id != self._user_id:
             mode = Mode.NEW if must_create else Mode.UPDATE
@@ -475,7 +485,7 @@ class SessionStore(SessionBase):
     def _owner_of(self, key: str) -> tuple[str | None, bool]:
         """Return the user of a session, and whether it is known to have none."""
         data = self._decoded(self._index.read(key))
-        user_id = _user_id(data or {})
+        user_id = user_id_in(data or {})
         return user_id, data is not None and user_id is None
 
     def _leave(self) -> None:
@@ -514,7 +524,7 @@ class SessionStore(SessionBase):
     def _join(self, key: str, payload: bytes) -> None:
         """Go on in the session that another request's rotation has made of this."""
         data = self._decoded(payload)
-        if data is None or _user_id(data) != self._user_id:
+        if data is None or user_id_in(data) != self._user_id:
             self._vanish()
             return
         self._session_key = key
@@ -628,12 +638,6 @@ class SessionStore(SessionBase):
         if user_id is not None:
             ended = [Ended(user_id, session_id(key)) for key in keys]
             tell_ended(type(self), ended, reason, context)
-
-
-def _user_id(data: Mapping[str, Any]) -> str | None:
-    """Return whose session this is. Not every project stores the id as a string."""
-    user_id = data.get(USER_ID)
-    return None if user_id is None else str(user_id)
 
 
 def _number(limits: Limits | None) -> int:

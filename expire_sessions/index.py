@@ -7,7 +7,7 @@ above. Every method says how many round trips it makes; each raises
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import islice
@@ -21,7 +21,17 @@ from expire_sessions.exceptions import StoreRefused, StoreUnavailable
 from expire_sessions.keys import PAYLOAD, Keys, session_id
 from expire_sessions.tracebacks import without_frames
 
-__all__ = ["Index", "Member", "Mode", "Outcome", "Removed", "Saved", "Step"]
+__all__ = [
+    "BATCH",
+    "Index",
+    "Member",
+    "Mode",
+    "Outcome",
+    "Removed",
+    "Saved",
+    "Step",
+    "Stored",
+]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -102,6 +112,15 @@ class Member(NamedTuple):
     session_key: str
     seen: int
     """Microseconds since 1970 by the server's clock."""
+
+
+class Stored(NamedTuple):
+    """A session to be written as it is."""
+
+    session_key: str
+    payload: bytes
+    age: int
+    """Milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +224,7 @@ class Index:
         ]
         return _saved(self._ask(scripts.SAVE.run, self._client, names, arguments))
 
-    def join(self, sessions: Iterable[tuple[str, str]]) -> int:
+    def join(self, sessions: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
         """Let sessions join the index of their user. One round trip for all.
 
         Args:
@@ -213,7 +232,7 @@ class Index:
                 member, is left as it is.
 
         Returns:
-            How many of them were live.
+            Those that are live.
         """
         calls = [
             (
@@ -223,7 +242,8 @@ class Index:
             for user_id, key in sessions
         ]
         replies = self._ask(scripts.SAVE.run_many, self._client, calls)
-        return sum(1 for reply in self._ask(_raised, replies) if reply)
+        found = zip(sessions, self._ask(_raised, replies), strict=True)
+        return [session for session, members in found if members]
 
     def remove(self, session_key: str, user_id: str | None, call: str) -> Removed:
         """End a session, wherever rotations have moved it. One round trip.
@@ -347,6 +367,13 @@ class Index:
             pipeline.get(self._keys.payload(key))
         payloads: list[bytes | None] = self._ask(_replies, pipeline)
         return payloads
+
+    def store_many(self, sessions: Iterable[Stored]) -> None:
+        """Write payloads; one that exists stays as it is. One round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key, payload, age in sessions:
+            pipeline.set(self._keys.payload(key), payload, px=age, nx=True)
+        self._ask(_replies, pipeline)
 
     def size(self) -> int:
         """Return how many keys the database of this cache has. One round trip."""

@@ -29,10 +29,12 @@ FLOORS = {
     "limits": 1,
     "connections": 1.1,  # a connection knows its keys
     "index": 2,
+    "payloads": 2,
     "backend": 3,
     "models": 3,
     "history": 4,
     "sessions": 4,
+    "adoption": 4.1,  # has the history make rows
     "admin": 5,
     "checks": 5,
     "receivers": 5,
