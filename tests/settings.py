@@ -8,12 +8,12 @@ from tests.databases import from_environment
 SECRET_KEY = "tests only, and long enough for every check"
 USE_TZ = True
 INSTALLED_APPS = [
+    "expire_sessions",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
-    "expire_sessions",
     "tests.accounts",
 ]
 MIDDLEWARE = [

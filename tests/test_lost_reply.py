@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.contrib.auth import login
-from django.contrib.sessions.backends.base import CreateError
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.http import HttpRequest
 from django.test import override_settings
 from redis.backoff import NoBackoff
@@ -127,6 +128,148 @@ def test_a_logout_signs_out(ann: Any, repeat: Repeat) -> None:
     assert listed(ann) == []
     sign_in(ann)
     assert LoggedSession.objects.active().count() == 1
+
+
+Told = list[tuple[str, dict[str, Any]]]
+
+
+def ends(told: Told) -> list[tuple[str, str]]:
+    """Return the ids and the reasons of all that was told to have ended."""
+    return [
+        (kwargs["session_id"], kwargs["reason"])
+        for name, kwargs in told
+        if name == "session_ended"
+    ]
+
+
+def name_of(store: SessionStore) -> str:
+    """Return the id of a store's session."""
+    return session_id(str(store.session_key))
+
+
+def test_an_eviction_is_told_with_its_reason(
+    ann: Any, repeat: Repeat, told: Told
+) -> None:
+    first = sign_in(ann)
+    request = HttpRequest()
+    store = request.session = SessionStore()
+    login(request, ann)
+    repeat(store.save, scripts.SAVE)
+    assert ends(told)[-1] == (name_of(first), "evicted")
+    reasons = LoggedSession.objects.order_by("pk").values_list("end_reason", flat=True)
+    assert list(reasons)[-2:] == ["evicted", ""]
+
+
+@override_settings(EXPIRE_TOUCH_INTERVAL=None)
+def test_a_lowered_limit_is_told_with_its_reason(
+    ann: Any, repeat: Repeat, told: Told, proxy: Proxy
+) -> None:
+    """The save has its reply; the one to the call that ends the other is lost."""
+    with override_settings(EXPIRE_MAX_USERS=2):
+        first, second = sign_in(ann), sign_in(ann)
+    second["x"] = 1
+    end = Index.place
+
+    def place(index: Index, *args: Any, **kwargs: Any) -> Any:
+        proxy.lose_reply_to(scripts.SAVE.digest.encode())
+        Index.place = end  # type: ignore[method-assign]
+        return end(index, *args, **kwargs)
+
+    Index.place = place  # type: ignore[method-assign]
+    with suppress(StoreUnavailable):
+        second.save()
+    second.save()
+    assert proxy.lost == 1
+    assert ends(told)[-1] == (name_of(first), "evicted")
+    assert listed(ann) == [name_of(second)]
+
+
+@pytest.mark.parametrize("how", ["end", "end_all", "end_others"])
+def test_an_end_from_outside_is_told_and_counted(
+    ann: Any, repeat: Repeat, told: Told, how: str
+) -> None:
+    store = sign_in(ann)
+    sessions = UserSessions(ann, "c" * 32)
+    answers: list[int] = []
+
+    def end() -> None:
+        args = [name_of(store)] if how == "end" else []
+        answers.append(getattr(sessions, how)(*args))
+
+    repeat(end, scripts.REMOVE)
+    assert answers[-1] == 1
+    assert ends(told)[-1] == (name_of(store), "ended")
+    assert LoggedSession.objects.for_user(ann).get().end_reason == "ended"
+
+
+def test_a_logout_is_told_with_its_reason(ann: Any, repeat: Repeat, told: Told) -> None:
+    store = sign_in(ann)
+    name = name_of(store)
+    store.remember_logout()
+    repeat(store.flush, scripts.REMOVE)
+    assert ends(told)[-1] == (name, "logout")
+
+
+def test_an_age_in_the_past_ends_the_session_without_an_error(
+    ann: Any, repeat: Repeat, told: Told
+) -> None:
+    store = sign_in(ann)
+    store.set_expiry(-1)
+    repeat(store.save, scripts.REMOVE)
+    assert ends(told)[-1] == (name_of(store), "expired")
+
+
+def a_newer_login(user: Any) -> None:
+    sign_in(user)
+
+
+def a_sign_out_everywhere(user: Any) -> None:
+    UserSessions(user).end_all()
+
+
+@pytest.mark.parametrize("gap", [a_newer_login, a_sign_out_everywhere])
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_login_that_was_ended_before_its_repetition_stays_ended(
+    ann: Any, bob: Any, proxy: Proxy, gap: Callable[[Any], None], tries: int
+) -> None:
+    cache: dict[str, Any] = settings.CACHES["default"]
+    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
+        make_scripts_known(bob)
+        request = HttpRequest()
+        store = request.session = SessionStore()
+        login(request, ann)
+        proxy.lose_reply_to(scripts.SAVE.digest.encode())
+        with pytest.raises(StoreUnavailable):
+            store.save()
+        gap(ann)
+        before = listed(ann)
+        for _ in range(tries):
+            with pytest.raises(UpdateError):
+                store.save()
+        assert listed(ann) == before
+        assert name_of(store) not in before
+        assert not LoggedSession.objects.filter(
+            session_id=name_of(store), ended_at=None
+        )
+        connection_for("default").client.connection_pool.disconnect()
+
+
+def test_a_login_that_is_given_up_after_a_lost_reply_leaves_no_session(
+    ann: Any, bob: Any, proxy: Proxy
+) -> None:
+    cache: dict[str, Any] = settings.CACHES["default"]
+    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
+        make_scripts_known(bob)
+        request = HttpRequest()
+        store = request.session = SessionStore()
+        login(request, ann)
+        proxy.lose_reply_to(scripts.SAVE.digest.encode())
+        with pytest.raises(StoreUnavailable):
+            store.save()
+        assert len(listed(ann)) == 1
+        store.flush()
+        assert listed(ann) == []
+        connection_for("default").client.connection_pool.disconnect()
 
 
 def test_a_login_that_was_evicted_before_its_repetition_does_not_come_back(
