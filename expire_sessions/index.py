@@ -327,7 +327,7 @@ class Index:
         """
         names = [self._keys.index(user_id) for user_id in user_ids]
         found: dict[str, dict[str, Member]] = {name: {} for name in names}
-        for page in self._scan(names):
+        for page in self._scan(names, _replies_by_name):
             live = self._only_live([member for _, member in page])
             alive = {member.session_key for member in live}
             for name, member in page:
@@ -345,7 +345,7 @@ class Index:
         found = self._client.scan_iter(match=self._keys.every_index, count=BATCH)
         indexes = map(_text, found)
         while batch := self._ask(list, islice(indexes, INDEXES)):
-            for page in self._scan(batch):
+            for page in self._scan(batch, _indexes_of):
                 yield self._drop_dead(
                     [(name, member.session_key) for name, member in page]
                 )
@@ -397,14 +397,16 @@ class Index:
             user_id=None if index is None else self._keys.user_id(_text(index)),
         )
 
-    def _scan(self, indexes: list[str]) -> Iterator[list[tuple[str, Member]]]:
+    def _scan(
+        self, indexes: list[str], read: Callable[..., dict[str, Any]]
+    ) -> Iterator[list[tuple[str, Member]]]:
         """Yield the members of these indexes, about ``BATCH`` at a time."""
         cursors = dict.fromkeys(indexes, 0)
         while cursors:
             pipeline = self._client.pipeline(transaction=False)
             for index, cursor in cursors.items():
                 pipeline.zscan(index, cursor, count=BATCH)
-            replies = self._ask(_indexes_of, dict.fromkeys(cursors), pipeline)
+            replies = self._ask(read, list(cursors), pipeline)
             members = [
                 (index, Member(_text(key), int(seen)))
                 for index, (_, found) in replies.items()
@@ -467,7 +469,11 @@ def _replies(pipeline: Any) -> list[Any]:
     return _raised(pipeline.execute(raise_on_error=False))
 
 
-def _indexes_of(names: Iterable[str], pipeline: Any) -> dict[str, Any]:
+def _replies_by_name(names: list[str], pipeline: Any) -> dict[str, Any]:
+    return dict(zip(names, _replies(pipeline), strict=True))
+
+
+def _indexes_of(names: list[str], pipeline: Any) -> dict[str, Any]:
     """Return the reply for each index; what is none of ours is logged and left out."""
     found = {}
     for name, reply in zip(names, pipeline.execute(raise_on_error=False), strict=True):

@@ -1,4 +1,4 @@
-"""One user may have many sessions: none of them blocks a server or a request for long."""
+"""One user may have many sessions: none blocks a server or a request for long."""
 
 from collections.abc import Callable
 from typing import Any
