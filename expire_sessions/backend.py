@@ -167,7 +167,7 @@ class SessionStore(SessionBase):
 
         One round trip, and one more in each process and ``EXPIRE_TOUCH_INTERVAL``.
         """
-        if self.session_key is None:
+        if self.session_key is None or self._is_new:
             return {}
         payload = self._index.read(self._key)
         data = self._decoded(payload)

@@ -13,6 +13,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.core.cache import caches
 from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
@@ -478,3 +479,15 @@ def test_a_new_store_is_what_a_new_session_base_is(key: str | None) -> None:
     theirs, ours = SessionBase(key), SessionStore(key)
     assert {name: getattr(ours, name) for name in vars(theirs)} == vars(theirs)
     assert ours.decode(ours.encode({"a": 1})) == {"a": 1}
+
+
+def test_the_name_in_the_cache_is_djangos(session: Api) -> None:
+    """Projects read a session past its store; Django's cache backend has both names."""
+    name = session.cache_key
+    name = name() if callable(name) else name
+    assert session.store.cache_key_prefix == "django.contrib.sessions.cache"
+    assert name == f"{session.store.cache_key_prefix}{session.store.session_key}"
+    session.set("x", 1)
+    session.save()
+    assert caches["default"].get(name) == {"x": 1}
+    assert session.again().get("x") == 1

@@ -77,3 +77,19 @@ def test_a_key_function_may_look_at_who_is_asking(
         monkeypatch.setitem(tenant, "name", "a")
         assert SessionStore(store.session_key).load()
         assert SessionStore(theirs.session_key).load() == {}
+
+
+def test_a_touch_in_the_last_millisecond_makes_no_session_immortal(
+    connection: Connection,
+) -> None:
+    """PTTL says 0 then, of a key that is still there."""
+    index, client = Index(connection), connection.client
+    for number in range(30):
+        key, user = f"{number:032}", str(number)
+        index.place(Mode.NEW, key, user_id=user, payload=b"{}", age=40, call="call")
+        for _ in range(100_000):  # hammer it until it has gone
+            if not index.save(Mode.KEEP, key, user_id=user):
+                break
+        names = [connection.keys.payload(key), connection.keys.index(user)]
+        assert client.exists(names[0]) == 0
+        assert client.pttl(names[1]) != -1
