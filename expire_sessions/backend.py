@@ -27,6 +27,7 @@ from expire_sessions.exceptions import (
 from expire_sessions.index import Index, Mode, Outcome, Saved
 from expire_sessions.keys import PAYLOAD, is_session_key, new_session_key, session_id
 from expire_sessions.limits import LazyUser, Limits, limits_for
+from expire_sessions.loaded import expect_user
 from expire_sessions.occasions import Occasion
 from expire_sessions.payloads import data_in, user_id_in
 from expire_sessions.reasons import EndReason
@@ -173,7 +174,10 @@ class SessionStore(SessionBase):
         data = self._decoded(payload)
         if data is not None:
             self._hold(user_id_in(data), payload)
-            if self._user_id is None or self._touch_if_due():
+            if self._user_id is None:
+                return data
+            expect_user(self._user_id)
+            if self._touch_if_due():
                 return data
         self._start_over()
         self._session_key = None

@@ -10,6 +10,7 @@ from django.utils.functional import SimpleLazyObject
 
 from expire_sessions.conf import conf, problem_with
 from expire_sessions.exceptions import InvalidLimits
+from expire_sessions.loaded import loaded_user
 from expire_sessions.signals import expire_check
 
 __all__ = ["LazyUser", "Limits", "limits_for"]
@@ -47,7 +48,7 @@ class LazyUser(LazyObject):
         from django.contrib.auth import get_user_model  # noqa: PLC0415
 
         users = get_user_model()
-        super().__init__(partial(users._default_manager.get, pk=user_id))
+        super().__init__(partial(_fetched, users, user_id))
         try:
             key = users._meta.pk.to_python(user_id)
         except (
@@ -64,6 +65,11 @@ class LazyUser(LazyObject):
         if name == "__func__":
             raise AttributeError(name)
         return super().__getattr__(name)
+
+
+def _fetched(users: Any, user_id: str) -> Any:
+    user = loaded_user(user_id)
+    return users._default_manager.get(pk=user_id) if user is None else user
 
 
 def limits_for(user_id: str, user: object | None = None) -> Limits:

@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import setting_changed
 from django.db import connections, router, transaction
+from django.db.models.signals import post_init
 
 from expire_sessions import history, signals
 from expire_sessions.backend import SessionStore
@@ -22,6 +24,7 @@ from expire_sessions.clients import describe
 from expire_sessions.conf import KNOWN, conf
 from expire_sessions.connections import forget_connections
 from expire_sessions.endings import Ended
+from expire_sessions.loaded import note_user
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
 from expire_sessions.users import pk_of, user_id_of, user_id_of_pk
@@ -48,6 +51,8 @@ def connect() -> None:
     for signal, receiver in pairs:
         uid = f"{receiver.__module__}.{receiver.__name__}"
         signal.connect(receiver, dispatch_uid=uid)
+    uid = "expire_sessions.loaded.note_user"
+    post_init.connect(note_user, sender=get_user_model(), dispatch_uid=uid)
 
 
 def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:

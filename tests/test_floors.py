@@ -22,6 +22,7 @@ FLOORS = {
     "signals": 0,
     "users": 0,
     "endings": 0.1,  # sends signals
+    "loaded": 0.1,  # asks whether anybody listens
     "tracebacks": 0.1,  # knows what is raised
     "conf": 0.1,  # says what it raises
     "clients": 0.2,  # reads one setting

@@ -214,6 +214,68 @@ def test_a_handler_that_looks_at_the_user_gets_it(
     assert names == ["ann"]
 
 
+def looking(names: list[str]) -> Callable[..., None]:
+    """Return a handler that looks at the user."""
+
+    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+        names.append(sender.username)
+
+    return handler
+
+
+@override_settings(EXPIRE_MAX_USERS=2)
+def test_a_user_that_the_request_has_loaded_is_not_fetched_again(
+    ann: Any, sign_in: SignIn, handle: Handle, django_assert_num_queries: Any
+) -> None:
+    browser, _ = sign_in(ann), sign_in(ann)
+    names: list[str] = []
+    handle(looking(names))
+    with django_assert_num_queries(1):
+        browser.get("/greet/")
+    assert names == ["ann"]
+
+
+@override_settings(EXPIRE_MAX_USERS=2, EXPIRE_TOUCH_INTERVAL=0)
+def test_a_request_fetches_it_once_for_all_its_questions(
+    ann: Any, sign_in: SignIn, handle: Handle, django_assert_num_queries: Any
+) -> None:
+    browser, _ = sign_in(ann), sign_in(ann)
+    names: list[str] = []
+    handle(looking(names))
+    with django_assert_num_queries(1):
+        browser.get("/set/x/1/")
+    assert names == ["ann", "ann"]
+
+
+@override_settings(EXPIRE_MAX_USERS=2)
+@pytest.mark.parametrize("page", ["/rename/", "/set/x/1/"])
+def test_a_handler_sees_what_is_in_the_database(
+    ann: Any, sign_in: SignIn, handle: Handle, page: str
+) -> None:
+    """Not what a view has made of it without saving, nor what was there before."""
+    browser, _ = sign_in(ann), sign_in(ann)
+    names: list[str] = []
+    handle(looking(names))
+    browser.get("/greet/")
+    type(ann).objects.update(username="eve")
+    browser.get(page)
+    assert names == ["ann", "eve"]
+
+
+@override_settings(EXPIRE_MAX_USERS=2)
+def test_a_user_that_was_made_by_hand_is_not_taken_for_it(
+    ann: Any, handle: Handle
+) -> None:
+    store, _ = sign_in_store(ann), sign_in_store(ann)
+    names: list[str] = []
+    handle(looking(names))
+    store = SessionStore(store.session_key)
+    store["x"] = 1
+    made = type(ann)(pk=ann.pk, username="by hand")
+    store.save()
+    assert names == ["ann"] != [made.username]
+
+
 def test_anonymous_sessions_are_not_indexed(server: Any) -> None:
     browser = Client()
     browser.get("/set/x/1/")

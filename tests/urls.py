@@ -12,6 +12,8 @@ urlpatterns = [
     path("whoami/", views.whoami),
     path("set/<str:key>/<str:value>/", views.set_value),
     path("get/<str:key>/", views.get_value),
+    path("greet/", views.greet),
+    path("rename/", views.rename),
     path("password/", views.change_password),
     path("login-and-fail/", views.sign_in_and_fail),
     path("a/login/", views.asign_in),

@@ -53,6 +53,18 @@ def get_value(request: HttpRequest, key: str) -> HttpResponse:
     return HttpResponse(request.session.get(key, ""))
 
 
+def greet(request: HttpRequest) -> HttpResponse:
+    """Load the user, and write to the session."""
+    request.session["greeted"] = request.user.get_username()
+    return HttpResponse()
+
+
+def rename(request: HttpRequest) -> HttpResponse:
+    """Change the user without saving it, as a form does that is not valid."""
+    cast("User", request.user).username = "renamed"
+    return greet(request)
+
+
 def change_password(request: HttpRequest) -> HttpResponse:
     """Set a new password, and stay signed in."""
     user = cast("User", request.user)
