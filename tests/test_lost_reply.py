@@ -162,7 +162,11 @@ def test_an_eviction_is_told_with_its_reason(
 
 @override_settings(EXPIRE_TOUCH_INTERVAL=None)
 def test_a_lowered_limit_is_told_with_its_reason(
-    ann: Any, repeat: Repeat, told: Told, proxy: Proxy
+    ann: Any,
+    repeat: Repeat,
+    told: Told,
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The save has its reply; the one to the call that ends the other is lost."""
     with override_settings(EXPIRE_MAX_USERS=2):
@@ -172,10 +176,10 @@ def test_a_lowered_limit_is_told_with_its_reason(
 
     def place(index: Index, *args: Any, **kwargs: Any) -> Any:
         proxy.lose_reply_to(scripts.SAVE.digest.encode())
-        Index.place = end  # type: ignore[method-assign]
+        monkeypatch.setattr(Index, "place", end)
         return end(index, *args, **kwargs)
 
-    Index.place = place  # type: ignore[method-assign]
+    monkeypatch.setattr(Index, "place", place)
     with suppress(StoreUnavailable):
         second.save()
     second.save()

@@ -1,7 +1,8 @@
 """User models with other primary keys than an integer."""
 
+import secrets
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -41,6 +42,30 @@ class UuidUser(BaseUser):
 def awkward_key() -> str:
     """Draw a key with what Redis keys, patterns and hash tags are made of."""
     return f"a:{{b}}%2F*?[ü☃]\\-{uuid.uuid4().hex}"
+
+
+class HexField(models.BigIntegerField):  # type: ignore[type-arg] # in the stubs alone
+    """A number that is written in another way than it is shown."""
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Write it as 0x1f."""
+        return hex(self.value_from_object(obj))
+
+    def to_python(self, value: Any) -> Any:
+        """Read it back."""
+        is_hex = isinstance(value, str) and value.startswith("0x")
+        return int(value, 16) if is_hex else super().to_python(value)
+
+
+def some_number() -> int:
+    """Draw a key whose two ways of being written differ."""
+    return 1000 + secrets.randbelow(10**12)
+
+
+class HexUser(BaseUser):
+    """A key whose ``value_to_string`` is not its ``str``."""
+
+    id = HexField(primary_key=True, default=some_number)
 
 
 class StringUser(BaseUser):
