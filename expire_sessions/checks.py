@@ -8,6 +8,7 @@ E013 ``EXPIRE_POLICY`` has a wrong value
 E014 ``EXPIRE_TOUCH_INTERVAL`` has a wrong value
 E015 ``EXPIRE_CLIENT_IP`` has a wrong value
 W016 a setting with the prefix ``EXPIRE_`` that this version does not know
+E017 ``EXPIRE_LOG_AGE`` has a wrong value
 E021 the session cache cannot hold sessions
 E022 the session cache's ``KEY_FUNCTION`` cannot be used
 W023 the session cache uses pickle
@@ -45,6 +46,7 @@ IDS: Final = {
     "EXPIRE_POLICY": "E013",
     "EXPIRE_TOUCH_INTERVAL": "E014",
     "EXPIRE_CLIENT_IP": "E015",
+    "EXPIRE_LOG_AGE": "E017",
 }
 
 OLDEST_SERVER: Final = (6, 2)

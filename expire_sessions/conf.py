@@ -21,6 +21,8 @@ __all__ = ["KNOWN", "conf", "problem_with"]
 
 POLICIES: Final = ("evict",)
 A_BILLION: Final = 10**9
+A_CENTURY: Final = 36_525
+"""Days. A date further back than the calendar goes is an error of its own."""
 
 
 def _problem_with_count(value: object) -> str | None:
@@ -43,6 +45,13 @@ def _problem_with_interval(value: object) -> str | None:
     return f"must be None or a number of seconds from 0 to {A_BILLION}"
 
 
+def _problem_with_days(value: object) -> str | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (number and 0 <= value <= A_CENTURY):  # type: ignore[operator] # a number
+        return None
+    return f"must be None or a number of days from 0 to {A_CENTURY}"
+
+
 def _problem_with_policy(value: object) -> str | None:
     if value in POLICIES:
         return None
@@ -62,6 +71,7 @@ def _problem_with_function(value: object) -> str | None:
 KNOWN: Final[dict[str, tuple[object, Callable[[object], str | None]]]] = {
     "EXPIRE_MAX_USERS": (1, _problem_with_optional_count),
     "EXPIRE_LOG_LIMIT": (None, _problem_with_optional_count),
+    "EXPIRE_LOG_AGE": (None, _problem_with_days),
     "EXPIRE_POLICY": ("evict", _problem_with_policy),
     "EXPIRE_TOUCH_INTERVAL": (60, _problem_with_interval),
     "EXPIRE_CLIENT_IP": ("expire_sessions.clients.remote_addr", _problem_with_function),
@@ -98,6 +108,12 @@ class Conf:
         """How many ended rows of a user are kept; None: all."""
         limit: int | None = self._read("EXPIRE_LOG_LIMIT")
         return limit
+
+    @cached_property
+    def log_age(self) -> float | None:
+        """Days after a login for which its ended row is kept; None: for ever."""
+        days: float | None = self._read("EXPIRE_LOG_AGE")
+        return days
 
     @cached_property
     def policy(self) -> str:

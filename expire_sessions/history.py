@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from expire_sessions.calls import Unfinished
+from expire_sessions.conf import conf
 from expire_sessions.connections import connection_for
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.index import Index, Member
@@ -80,6 +81,7 @@ def sweep() -> None:
         for rows in _active(pks):
             if gone := [row for row in rows if row.session_id not in live]:
                 _close(gone, {user_id_of_pk(row.user_id) for row in gone})
+    LoggedSession.objects.drop_older_than(conf.log_age)
 
 
 def prune(user_id: str, log_limit: int | None) -> None:

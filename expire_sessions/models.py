@@ -104,6 +104,28 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
             if len(pks) < BATCH:
                 break
 
+    def drop_older_than(self, days: float | None) -> int:
+        """Delete the ended rows of logins that are older; return how many there were.
+
+        None deletes nothing. One query, and two more for each 500 rows. Safe beside
+        another of its kind: both delete the same rows.
+        """
+        if days is None:
+            return 0
+        before = timezone.now() - max(datetime.timedelta(days=days), IN_FLIGHT)
+        old = self.ended().filter(date_logged__lt=before).order_by("date_logged")
+        dropped = 0
+        while pks := list(old.values_list("pk", flat=True)[:BATCH]):
+            # By number: MySQL has no LIMIT in a subquery. Ended still: a row may
+            # have been reopened since.
+            deleted, _ = self.ended().filter(pk__in=pks).delete()
+            dropped += deleted
+            # None deleted: another process was faster, and a transaction or a
+            # replica may go on showing these rows. The next sweep takes the rest.
+            if not deleted or len(pks) < BATCH:
+                break
+        return dropped
+
 
 class LoggedSession(models.Model):
     """One login, and how it ended."""
@@ -137,7 +159,11 @@ class LoggedSession(models.Model):
         verbose_name = _("logged session")
         verbose_name_plural = _("logged sessions")
         indexes: ClassVar = [
-            models.Index(fields=["user", "ended_at"], name="expire_sessions_user_ended")
+            models.Index(
+                fields=["user", "ended_at"], name="expire_sessions_user_ended"
+            ),
+            # For the retention by age, and for the order of the admin.
+            models.Index(fields=["date_logged"], name="expire_sessions_logged"),
         ]
 
     def __str__(self) -> str:

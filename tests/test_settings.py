@@ -6,6 +6,7 @@ import pytest
 from django.http import HttpRequest
 from django.test import override_settings
 
+from expire_sessions.checks import check_settings
 from expire_sessions.clients import describe
 from expire_sessions.conf import conf
 from expire_sessions.exceptions import InvalidSetup
@@ -33,6 +34,7 @@ def broken(request: HttpRequest) -> str | None:
 def test_defaults_need_no_setting() -> None:
     assert conf.max_users == 1
     assert conf.log_limit is None
+    assert conf.log_age is None
     assert conf.policy == "evict"
     assert conf.touch_interval == 60
     assert conf.client_ip(request_with(REMOTE_ADDR="192.0.2.1")) == "192.0.2.1"
@@ -54,6 +56,24 @@ def test_a_wrong_value_is_a_clear_error(name: str, value: object) -> None:
         pytest.raises(InvalidSetup, match=name),
     ):
         getattr(conf, attribute)
+
+
+@pytest.mark.parametrize(
+    "days", [-1, "30", True, 36_526, float("inf"), float("nan"), []]
+)
+def test_a_wrong_age_of_the_history_is_found(days: object) -> None:
+    with override_settings(EXPIRE_LOG_AGE=days):
+        (message,) = check_settings()
+        with pytest.raises(InvalidSetup, match="EXPIRE_LOG_AGE"):
+            _ = conf.log_age
+    assert message.id == "expire_sessions.E017"
+
+
+@pytest.mark.parametrize("days", [None, 0, 0.5, 30, 36_525])
+def test_a_right_age_of_the_history_is_not(days: float | None) -> None:
+    with override_settings(EXPIRE_LOG_AGE=days):
+        assert check_settings() == []
+        assert conf.log_age == days
 
 
 ADDRESSES = {

@@ -78,7 +78,8 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         fields=["user", "ended_at"], name="expire_sessions_user_ended"
-                    )
+                    ),
+                    models.Index(fields=["date_logged"], name="expire_sessions_logged"),
                 ],
             },
         ),
