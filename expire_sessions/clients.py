@@ -2,13 +2,15 @@
 
 import ipaddress
 import logging
+import re
+from collections.abc import Callable
 from typing import Final
 
 from django.http import HttpRequest
 
 from expire_sessions.conf import conf
 
-__all__ = ["USER_AGENT_LENGTH", "describe", "remote_addr"]
+__all__ = ["USER_AGENT_LENGTH", "behind_proxies", "describe", "remote_addr"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -16,14 +18,68 @@ USER_AGENT_LENGTH: Final = 512
 """Characters kept of a user agent: real ones have 50 to 300, and the header is
 the client's to write."""
 
+WITH_PORT: Final = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+", re.ASCII)
+"""``[::1]:80``, ``[::1]`` and ``192.0.2.1:80``; a bare IPv6 address has more colons."""
+
+
+class Once:
+    """A warning that is logged once in a process.
+
+    What causes it is the same at every login, and a site has many of them.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def warn(self, message: str, *args: object) -> None:
+        """Log it, unless it has been."""
+        if not self._said:
+            self._said = True
+            logger.warning(message, *args)
+
+    def reset(self) -> None:
+        """Log it again the next time, as in a new process."""
+        self._said = False
+
+
+no_address: Final = Once()
+"""Said where ``EXPIRE_CLIENT_IP`` does not find the address of a login."""
+
 
 def remote_addr(request: HttpRequest) -> str | None:
     """Return the address of the peer, never a header that a client can write.
 
-    Behind a proxy this is the proxy's: name a function in ``EXPIRE_CLIENT_IP``
-    that knows which header your proxy sets.
+    Behind a proxy this is the proxy's: see ``behind_proxies``.
     """
     return request.META.get("REMOTE_ADDR")
+
+
+def behind_proxies(count: int) -> Callable[[HttpRequest], str | None]:
+    """Return a function for ``EXPIRE_CLIENT_IP`` of a site behind ``count`` proxies.
+
+    Each proxy adds the address it was asked from to the right end of
+    ``X-Forwarded-For``; what stands further left is the client's to write. So the
+    address is the one that the outermost proxy of yours has added: number ``count``
+    from the right. It is None where the header is shorter, which is a request that
+    came past a proxy, and where there is no address at that place.
+
+    Args:
+        count: how many proxies of yours a request passes, load balancers and
+            content delivery networks included; each must add to the header.
+
+    Raises:
+        ValueError: ``count`` is not an integer from 1.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"behind_proxies() takes an integer from 1, not {count!r}.")
+
+    def client_ip(request: HttpRequest) -> str | None:
+        # Several lines of the header have been joined to one by the server.
+        header = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        entries = header.rsplit(",", count)[-count:]
+        return _address(entries[0]) if len(entries) == count else None
+
+    return client_ip
 
 
 def describe(request: HttpRequest) -> dict[str, str | None]:
@@ -41,9 +97,26 @@ def _ip(request: HttpRequest) -> str | None:
         # A function of the project: whatever it raises, the login goes on.
         logger.exception("EXPIRE_CLIENT_IP failed; the login is kept without an IP")
         return None
+    address = _address(str(found))
+    if address is None:
+        no_address.warn(
+            "EXPIRE_CLIENT_IP returned %s; logins are kept without an IP address."
+            " Behind a proxy or on a Unix socket, name a function that knows how"
+            ' requests arrive: README, "The address of a client". This is logged once'
+            " in a process.",
+            "text that is no IP address" if found else "nothing",
+        )
+    return address
+
+
+def _address(text: str) -> str | None:
+    """Return the IP address in ``text``, without a port, or None."""
+    text = text.strip()
+    if match := WITH_PORT.fullmatch(text):
+        text = match[1] or match[2]
     try:
         # A zone id ("%eth0") is of this machine only, and no database takes it.
-        return str(ipaddress.ip_address(str(found).strip().partition("%")[0]))
+        return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         return None
 
