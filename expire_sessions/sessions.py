@@ -7,9 +7,10 @@ import builtins
 import datetime
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from expire_sessions.calls import Unfinished
@@ -21,6 +22,9 @@ from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.users import user_id_of
+
+if TYPE_CHECKING:  # a model, for a type alone
+    from django.contrib.auth.models import AnonymousUser
 
 __all__ = ["SessionInfo", "UserSessions"]
 
@@ -58,15 +62,30 @@ class UserSessions:
     """The live sessions of one user.
 
     Args:
-        user: a saved instance of the user model.
+        user: a saved instance of the user model. ``request.user`` has the right type,
+            whatever has been seen to before; where nobody is signed in it is an error.
         current_key: the key of the session that asks
             (``request.session.session_key``), where one does.
+
+    Raises:
+        TypeError: ``user`` is nobody (``AnonymousUser``) or no user at all.
+        ValueError: ``user`` has no primary key yet.
 
     Every method raises ``StoreUnavailable`` where Redis does not answer. Called again
     on the same object, it finds out what became of the call without an answer.
     """
 
-    def __init__(self, user: Model, current_key: str | None = None) -> None:
+    def __init__(
+        self, user: "Model | AnonymousUser", current_key: str | None = None
+    ) -> None:
+        users = get_user_model()
+        if not isinstance(user, users):
+            raise TypeError(
+                f"UserSessions() takes a user ({users.__name__}), not"
+                f" {user.__class__.__name__}. Is somebody signed in?"
+            )
+        if user.pk is None:
+            raise ValueError("UserSessions() takes a user that has been saved.")
         self._user_id = user_id_of(user)
         self._user = user
         self._current_key = current_key
