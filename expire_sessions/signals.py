@@ -1,5 +1,15 @@
 """The signals of this package. ``receivers`` holds what listens to them here.
 
+==================== ===========================================================
+``expire_check``     how many sessions may this user have?
+``session_entering`` a login is about to take its place
+``session_started``  a login has its place
+``session_rotated``  a session goes on under a new key
+``session_ended``    a session is no longer usable
+``sessions_swept``   ``clearsessions`` has been through all indexes
+==================== ===========================================================
+
+An editor shows the arguments of each: they stand under it.
 None of them carries a session key. ``session_id`` is its hash, ``user_id`` the
 user's primary key as a string, as the session holds it.
 
