@@ -44,7 +44,8 @@ class LoggedSessionAdmin(ModelAdmin):
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Search by the name that users sign in with, and by address."""
-        return (f"user__{get_user_model().USERNAME_FIELD}", "ip")
+        users: Any = get_user_model()
+        return (f"user__{users.USERNAME_FIELD}", "ip")
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         """Rows are written by logins alone."""

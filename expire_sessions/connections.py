@@ -157,7 +157,7 @@ def _connect(alias: str) -> Connection:
         # For writing: with replicas configured, only the primary knows what is live.
         client=lean(client.get_client(write=True)),
         keys=Keys(client.make_key, is_constant=_has_constant_keys(cache)),
-        encode=client.encode,
+        encode=client.encode,  # pyright: ignore[reportArgumentType] # bytes of a dict
         decode=_decoder(client),
     )
 

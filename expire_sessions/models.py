@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Collection
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from django.conf import settings
 from django.db import models
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from expire_sessions.clients import USER_AGENT_LENGTH
 from expire_sessions.reasons import FOUND_GONE, EndReason
 
-__all__ = ["LoggedSession", "LoggedSessionQuerySet"]
+__all__ = ["LoggedSession", "LoggedSessionManager", "LoggedSessionQuerySet"]
 
 BATCH: Final = 500
 """Rows that one statement closes or deletes: well below the 999 variables of an
@@ -127,6 +127,20 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
         return dropped
 
 
+if TYPE_CHECKING:
+    # What from_queryset() makes is known to mypy's plug-in for Django alone. The
+    # queryset comes first: filter() and all the others lead to its methods.
+    class _Manager(LoggedSessionQuerySet, models.Manager["LoggedSession"]):  # type: ignore[misc] # both have them
+        pass
+
+else:
+    _Manager = models.Manager.from_queryset(LoggedSessionQuerySet)
+
+
+class LoggedSessionManager(_Manager):
+    """``LoggedSession.objects``: every method of the queryset, on all rows."""
+
+
 class LoggedSession(models.Model):
     """One login, and how it ended."""
 
@@ -153,7 +167,11 @@ class LoggedSession(models.Model):
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     end_reason = models.CharField(_("reason"), max_length=32, blank=True)
 
-    objects = LoggedSessionQuerySet.as_manager()
+    objects: ClassVar[LoggedSessionManager] = LoggedSessionManager()
+
+    if TYPE_CHECKING:
+        # Django makes it of "user", which only its plug-in for mypy knows.
+        user_id: Any
 
     class Meta:
         verbose_name = _("logged session")

@@ -24,7 +24,7 @@ class Script:
 
     def __init__(self, name: str, *parts: str) -> None:
         """Read the script, with the ``parts`` that it shares with others before it."""
-        lua = resources.files(__package__) / "lua"
+        lua = resources.files("expire_sessions") / "lua"
         files = [lua / f"{part}.lua" for part in (*parts, name)]
         self.name: Final = name
         self.source: Final = "".join(file.read_text(encoding="utf-8") for file in files)
