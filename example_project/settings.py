@@ -4,7 +4,9 @@
 variable               default                         meaning
 ====================== =============================== ==========================
 ``EXAMPLE_REDIS_URL``  ``redis://127.0.0.1:6379/0``    where the sessions are
-``EXAMPLE_KEY_PREFIX`` ``example``                     before each key in Redis
+``EXAMPLE_KEY_PREFIX`` ``example``                     before each key in Redis: two
+                                                       sites with the same one sign
+                                                       out each other's users
 ``EXAMPLE_DATABASE``   ``example_project/db.sqlite3``  the SQLite file
 ``EXAMPLE_SECRET_KEY`` known to everybody              Django's ``SECRET_KEY``
 ``EXAMPLE_MAX_USERS``  1                               ``EXPIRE_MAX_USERS``
@@ -74,14 +76,17 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 
-CACHES = {
-    "default": {
+# Sessions have a cache of their own; what else is cached stays as it is.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "sessions": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": os.environ.get("EXAMPLE_REDIS_URL", "redis://127.0.0.1:6379/0"),
         "KEY_PREFIX": os.environ.get("EXAMPLE_KEY_PREFIX", "example"),
         "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
-    }
+    },
 }
 SESSION_ENGINE = "expire_sessions.backend"
+SESSION_CACHE_ALIAS = "sessions"
 EXPIRE_MAX_USERS = int(os.environ.get("EXAMPLE_MAX_USERS", "1"))
 EXPIRE_LOG_LIMIT = int(os.environ.get("EXAMPLE_LOG_LIMIT", "3"))

@@ -1,7 +1,6 @@
 """The addresses of the example site."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from example_project.members import views
@@ -9,6 +8,6 @@ from example_project.members import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("login/", views.SignIn.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", views.SignOut.as_view(), name="logout"),
     path("admin/", admin.site.urls),
 ]

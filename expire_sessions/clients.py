@@ -1,4 +1,7 @@
-"""What the login history knows of a client: its IP address and its user agent."""
+"""What the login history knows of a client: its IP address and its user agent.
+
+``behind_proxies`` is for ``EXPIRE_CLIENT_IP``, ``device`` for pages that show a list.
+"""
 
 import ipaddress
 import logging
@@ -10,13 +13,43 @@ from django.http import HttpRequest
 
 from expire_sessions.conf import conf
 
-__all__ = ["USER_AGENT_LENGTH", "behind_proxies", "describe", "remote_addr"]
+__all__ = [
+    "USER_AGENT_LENGTH",
+    "behind_proxies",
+    "describe",
+    "device",
+    "remote_addr",
+]
 
 logger: Final = logging.getLogger("expire_sessions")
 
 USER_AGENT_LENGTH: Final = 512
 """Characters kept of a user agent: real ones have 50 to 300, and the header is
 the client's to write."""
+
+DEVICE_LENGTH: Final = 40
+"""Characters of a device's name: it has to fit a cell of a table."""
+
+# In this order: nearly all of them name those further down as well.
+BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+SYSTEMS: Final = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
 
 WITH_PORT: Final = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+", re.ASCII)
 """``[::1]:80``, ``[::1]`` and ``192.0.2.1:80``; a bare IPv6 address has more colons."""
@@ -88,6 +121,23 @@ def describe(request: HttpRequest) -> dict[str, str | None]:
     Raises nothing: a wrong ``EXPIRE_CLIENT_IP`` is logged and breaks no login.
     """
     return {"ip": _ip(request), "user_agent": _user_agent(request)}
+
+
+def device(user_agent: str) -> str:
+    """Return a short name for a user agent: "Firefox on Linux", "curl/8.15.0".
+
+    It is what the client claims, no more. Escape it in HTML.
+    """
+    product = user_agent.partition(" ")[0]
+    if not product or product.startswith("Mozilla/"):  # as all browsers begin
+        product = "unknown"
+    name = _first(BROWSERS, user_agent) or product
+    system = _first(SYSTEMS, user_agent)
+    return (f"{name} on {system}" if system else name)[:DEVICE_LENGTH]
+
+
+def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
+    return next((name for mark, name in names if mark in user_agent), "")
 
 
 def _ip(request: HttpRequest) -> str | None:

@@ -10,7 +10,8 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
-from expire_sessions.clients import behind_proxies, describe, no_address
+from example_project.demo.browsers import USER_AGENTS
+from expire_sessions.clients import behind_proxies, describe, device, no_address
 from expire_sessions.models import LoggedSession
 
 CLIENT = "203.0.113.9"
@@ -160,3 +161,23 @@ def test_what_a_client_has_written_is_not_logged(
     assert describe(forwarded("secret, 10.0.0.2"))["ip"] is None
     assert "returned nothing" in caplog.text
     assert "secret" not in caplog.text
+
+
+DEVICES = {
+    "": "unknown",
+    "curl/8.15.0": "curl/8.15.0",
+    "python-requests/2.32.5": "python-requests/2.32.5",
+    "Mozilla/5.0": "unknown",
+    "Mozilla/5.0 (X11; Linux x86_64)": "unknown on Linux",
+    "MyApp/7 (Linux; Android 15) okhttp/5": "MyApp/7 on Android",
+    "Mozilla/5.0 (X11; CrOS x86_64) Chrome/142.0 Safari/537.36": "Chrome on ChromeOS",
+    "Mozilla/5.0 (iPad; CPU OS 18) CriOS/142.0 Safari/604.1": "Chrome on iPad",
+    "x" * 500: "x" * 40,
+}
+
+
+@pytest.mark.parametrize(
+    "name,user_agent", [*USER_AGENTS.items(), *((v, k) for k, v in DEVICES.items())]
+)
+def test_a_device_has_a_short_name(name: str, user_agent: str) -> None:
+    assert device(user_agent) == name

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import ExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
@@ -37,6 +37,21 @@ NAMES: Final = tuple(USER_AGENTS)
 TOKEN: Final = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
 USER: Final = re.compile(r'<span id="user">(.*?)</span>')
 SESSION: Final = re.compile(r'<tr data-session="\w{64}">')
+SIGNED_OUT: Final = "You have signed out."
+ENDED: Final = "The session of this browser has ended."
+
+
+class Page(NamedTuple):
+    """What the home page shows."""
+
+    user: str
+    """Whom the site takes this browser for."""
+
+    sessions: int
+    """How many live sessions it lists."""
+
+    told: str | None
+    """What it says about the end of a session: SIGNED_OUT, ENDED or nothing."""
 
 
 class Browser:
@@ -50,33 +65,36 @@ class Browser:
         self.name = name
         self._client = client
 
-    def sign_in(self, account: Account) -> str:
-        """Fill in the login form; return who is signed in then."""
+    def sign_in(self, account: Account) -> Page:
+        """Fill in the login form; return the page that follows."""
         form = {"username": account.name, "password": account.password}
-        self._submit("/login/", form, form_on="/login/")
-        return self.user()
+        return _read(self._submit("/login/", form, form_on="/login/"))
 
-    def sign_out(self) -> str:
-        """Press "Sign out" on the home page; return who is signed in then."""
-        self._submit("/logout/", {}, form_on="/")
-        return self.user()
+    def sign_out(self) -> Page:
+        """Press "Sign out" on the home page; return the page that follows."""
+        return _read(self._submit("/logout/", {}, form_on="/"))
 
-    def user(self) -> str:
-        """Return whom the site takes this browser for."""
-        found = USER.search(self._page("/"))
-        return found[1] if found else NOBODY
-
-    def listed_sessions(self) -> int:
-        """Return how many live sessions the home page lists."""
-        return len(SESSION.findall(self._page("/")))
+    def home(self) -> Page:
+        """Ask for the home page."""
+        return _read(self._page("/"))
 
     def _page(self, path: str) -> str:
         return self._client.get(path).raise_for_status().text
 
-    def _submit(self, path: str, data: dict[str, str], *, form_on: str) -> None:
+    def _submit(self, path: str, data: dict[str, str], *, form_on: str) -> str:
         token = TOKEN.search(self._page(form_on))
         hidden = {"csrfmiddlewaretoken": token[1]} if token else {}
-        self._client.post(path, data={**data, **hidden}).raise_for_status()
+        response = self._client.post(path, data={**data, **hidden})
+        return response.raise_for_status().text
+
+
+def _read(html: str) -> Page:
+    user = USER.search(html)
+    return Page(
+        user=user[1] if user else NOBODY,
+        sessions=len(SESSION.findall(html)),
+        told=next((text for text in (SIGNED_OUT, ENDED) if text in html), None),
+    )
 
 
 class Browsers(ExitStack):

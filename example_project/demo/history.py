@@ -4,11 +4,11 @@ import datetime
 from collections.abc import Iterable
 
 from example_project.demo.accounts import Account
-from example_project.demo.report import say_table
-from example_project.members.devices import device
+from example_project.demo.report import say, say_table
+from expire_sessions.clients import device
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 
-HEAD = ("user", "signed in (UTC)", "ip", "browser", "ended (UTC)", "reason")
+HEAD = ("user", "signed in", "ip", "browser", "ended", "reason")
 
 
 def rows_of(account: Account) -> LoggedSessionQuerySet:
@@ -29,7 +29,8 @@ def outcomes() -> list[tuple[str, str, str]]:
 
 
 def say_history() -> None:
-    """Print all of it."""
+    """Print all of it, without the date: with it the lines are too long."""
+    say("   All times are UTC.")
     say_table(HEAD, [_cells(row) for row in _all()])
 
 
@@ -49,4 +50,4 @@ def _cells(row: LoggedSession) -> tuple[str, ...]:
 
 
 def _clock(when: datetime.datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M:%S}"
+    return f"{when:%H:%M:%S}"

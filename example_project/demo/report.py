@@ -1,6 +1,11 @@
 """What the demo says, as it happens."""
 
+import textwrap
 from collections.abc import Sequence
+from typing import Final
+
+WIDTH: Final = 80
+"""Columns of a terminal, the least that is usual."""
 
 
 class NotAsSaidError(Exception):
@@ -19,9 +24,9 @@ def verify(what: str, *, expected: object, found: object) -> None:
         NotAsSaidError: it did not.
     """
     if found == expected:
-        say(f"   ok  {what}")
+        say(_wrapped("   ok  ", what))
         return
-    say(f"   FAILED  {what}")
+    say(_wrapped("   FAILED  ", what))
     say(f"           expected: {expected}")
     say(f"           found:    {found}")
     raise NotAsSaidError(what)
@@ -33,3 +38,14 @@ def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (head, ["-" * width for width in widths], *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         say(f"   {'  '.join(cells)}".rstrip())
+
+
+def _wrapped(mark: str, text: str) -> str:
+    """Return as many lines as the text takes, the first with the mark before it."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_on_hyphens=False,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
+from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.cache import caches
 from django.core.management import call_command
@@ -58,7 +59,7 @@ def _serving() -> Iterator[str]:
 
 def _forget_keys() -> None:
     """Delete what this run has put into Redis, by its key prefix."""
-    cache: RedisCache = caches["default"]
+    cache: RedisCache = caches[settings.SESSION_CACHE_ALIAS]
     # A server of the demo's own has had the same Ctrl-C, and may be gone.
     with suppress(RedisError, ConnectionInterrupted):
         cache.delete_pattern("*")

@@ -43,7 +43,8 @@ def _steps_hold(address: str) -> bool:
 
 def _stay_up(address: str) -> None:
     try:
-        say(f"\nThe site stays up at {address} with its admin at {address}admin/\n")
+        say(f"\nThe site stays up at {address}")
+        say(f"        and its admin at {address}admin/\n")
         say_table(("user", "password", "may have"), ACCOUNTS)
         say("\nCtrl-C ends it.")
         while True:

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from example_project.demo.accounts import ANN, BOB, ROOT, Account
-from example_project.demo.browsers import NAMES, NOBODY, Browser, Browsers
+from example_project.demo.browsers import (
+    ENDED,
+    NAMES,
+    NOBODY,
+    SIGNED_OUT,
+    Browser,
+    Browsers,
+)
 from example_project.demo.history import (
     browsers_of,
     outcomes,
@@ -47,8 +54,9 @@ def no_limit_for_superusers(browsers: Browsers) -> None:
     five = _sign_in(browsers, ROOT, NAMES)
     _verify_in(ROOT, five)
     *others, last = five
-    found = last.sign_out()
-    verify(f"Root signs out with {last.name}", expected=NOBODY, found=found)
+    page = last.sign_out()
+    verify(f"Root signs out with {last.name}", expected=NOBODY, found=page.user)
+    verify("The page says so, and no more", expected=SIGNED_OUT, found=page.told)
     _verify_in(ROOT, others)
 
 
@@ -68,7 +76,7 @@ def login_history(browsers: Browsers) -> None:
 
 
 def pruned_history(browsers: Browsers) -> None:
-    """The history of a user keeps the newest three that ended: EXPIRE_LOG_LIMIT = 3."""
+    """A user's history keeps the newest three that ended: EXPIRE_LOG_LIMIT = 3."""
     others = LoggedSession.objects.exclude(user__username=ANN.name).order_by("pk")
     before = list(others.values_list())
     logins = browsers_of(rows_of(ANN))
@@ -116,29 +124,33 @@ def _sign_in(
         verify(
             f"{account.name.title()} signs in with {browser.name}",
             expected=account.name,
-            found=browser.sign_in(account),
+            found=browser.sign_in(account).user,
         )
     return opened
 
 
 def _verify_out(browser: Browser) -> None:
+    page = browser.home()
     verify(
         f"{browser.name} is signed out on its next request",
         expected=NOBODY,
-        found=browser.user(),
+        found=page.user,
     )
+    verify("Its page says that the session has ended", expected=ENDED, found=page.told)
+    again = browser.home()
+    verify("It says so once", expected=(NOBODY, None), found=(again.user, again.told))
 
 
 def _verify_in(account: Account, browsers: list[Browser]) -> None:
     verify(
         f"{account.name.title()} is signed in: {_names(browsers)}",
         expected=[account.name] * len(browsers),
-        found=[browser.user() for browser in browsers],
+        found=[browser.home().user for browser in browsers],
     )
     verify(
         f"{account.name.title()}'s page lists {len(browsers)} live",
         expected=len(browsers),
-        found=browsers[-1].listed_sessions(),
+        found=browsers[-1].home().sessions,
     )
 
 

@@ -1,8 +1,11 @@
 """The pages of the example site."""
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -23,12 +26,35 @@ class SignIn(LoginView):
         return response
 
 
+class SignOut(LogoutView):
+    """Django's own logout, and a word that it was this one."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign out and say so, in a cookie: there is no session any more."""
+        signed_in = request.user.is_authenticated
+        response = super().post(request, *args, **kwargs)
+        if signed_in:
+            messages.success(request, "You have signed out.")
+        return response
+
+
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
     """Show who you are, where you are signed in and when you were."""
     if not request.user.is_authenticated:
-        return render(request, "members/home.html")
+        ended = {"session_has_ended": session_has_ended(request)}
+        return render(request, "members/home.html", ended)
     sessions = UserSessions(request.user, request.session.session_key)
     history = LoggedSession.objects.for_user(request.user).order_by("-date_logged")
     context = {"sessions": sessions.list(), "history": history[:NEWEST]}
     return render(request, "members/home.html", context)
+
+
+def session_has_ended(request: HttpRequest) -> bool:
+    """Tell whether the browser came with a session that is not there any more.
+
+    Why it ended is not known here. Signing out takes the cookie away, so it was not
+    that; and this response takes it away, so it is told once.
+    """
+    had_one = settings.SESSION_COOKIE_NAME in request.COOKIES
+    return had_one and request.session.is_empty()

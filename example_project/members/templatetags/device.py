@@ -2,7 +2,7 @@
 
 from django import template
 
-from example_project.members.devices import device
+from expire_sessions.clients import device
 
 register = template.Library()
 register.filter("device", device)
