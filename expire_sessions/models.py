@@ -185,7 +185,14 @@ class LoggedSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.date_logged:%Y-%m-%d %H:%M}"
+        return f"{self.user_name()}: {self.date_logged:%Y-%m-%d %H:%M}"
+
+    def user_name(self) -> str:
+        """Return the user's name if the user has been fetched, or else the primary key.
+
+        Never a query, which would fail in async code and in an error report.
+        """
+        return str(self._state.fields_cache.get("user") or self.user_id)
 
     @property
     def active(self) -> bool:
