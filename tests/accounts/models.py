@@ -4,6 +4,7 @@ import secrets
 import uuid
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 
@@ -72,3 +73,15 @@ class StringUser(BaseUser):
     """A string for a key."""
 
     id = models.CharField(primary_key=True, max_length=80, default=awkward_key)
+
+
+class Subscription(models.Model):  # noqa: DJ008 - it is shown nowhere
+    """What a user has paid for."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        # This app has no migrations, so its tables are made before the users' table.
+        db_constraint=False,
+    )
+    seats = models.PositiveIntegerField()
