@@ -5,6 +5,7 @@
 
 import ipaddress
 import logging
+import math
 import re
 from collections.abc import Callable
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from django.http import HttpRequest
 
 from expire_sessions.conf import conf
+from expire_sessions.occasions import Occasion
 
 __all__ = [
     "USER_AGENT_LENGTH",
@@ -55,28 +57,9 @@ WITH_PORT: Final = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+", re.ASCII)
 """``[::1]:80``, ``[::1]`` and ``192.0.2.1:80``; a bare IPv6 address has more colons."""
 
 
-class Once:
-    """A warning that is logged once in a process.
-
-    What causes it is the same at every login, and a site has many of them.
-    """
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def warn(self, message: str, *args: object) -> None:
-        """Log it, unless it has been."""
-        if not self._said:
-            self._said = True
-            logger.warning(message, *args)
-
-    def reset(self) -> None:
-        """Log it again the next time, as in a new process."""
-        self._said = False
-
-
-no_address: Final = Once()
-"""Said where ``EXPIRE_CLIENT_IP`` does not find the address of a login."""
+no_address: Final = Occasion(seconds=math.inf)
+"""When it is said that ``EXPIRE_CLIENT_IP`` finds no address: once in a process, for
+what causes it is the same at every login."""
 
 
 def remote_addr(request: HttpRequest) -> str | None:
@@ -148,8 +131,8 @@ def _ip(request: HttpRequest) -> str | None:
         logger.exception("EXPIRE_CLIENT_IP failed; the login is kept without an IP")
         return None
     address = _address(str(found))
-    if address is None:
-        no_address.warn(
+    if address is None and no_address.has_come():
+        logger.warning(
             "EXPIRE_CLIENT_IP returned %s; logins are kept without an IP address."
             " Behind a proxy or on a Unix socket, name a function that knows how"
             ' requests arrive: README, "The address of a client". This is logged once'

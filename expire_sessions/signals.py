@@ -6,7 +6,8 @@
 ``session_started``  a login has its place
 ``session_rotated``  a session goes on under a new key
 ``session_ended``    a session is no longer usable
-``sessions_swept``   ``clearsessions`` has been through all indexes
+``sessions_ended``   the same, once for all that ended together
+``sessions_swept``   ``clearsessions`` has been through some hundred sessions
 ==================== ===========================================================
 
 An editor shows the arguments of each: they stand under it.
