@@ -21,6 +21,7 @@ from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.installed import APP, is_installed
 from expire_sessions.keys import Keys
 from expire_sessions.redis_client import lean
+from expire_sessions.timeouts import set_timeouts
 
 __all__ = ["Connection", "Seen", "connection_for", "forget_connections", "redis_cache"]
 
@@ -105,11 +106,16 @@ def connection_for(alias: str) -> Connection:
 
 def forget_connections() -> None:
     """Build every connection anew on its next use: the settings have changed."""
+    forgotten = [*_connections.values()]
     _connections.clear()
+    for connection in forgotten:
+        # Nobody else uses its pool. A connection in use is closed when it is dropped.
+        if pool := getattr(connection.client, "connection_pool", None):
+            pool.disconnect(inuse_connections=False)
 
 
 def redis_cache(alias: str) -> RedisCache:
-    """Return a cache object of its own for ``alias``. No round trip.
+    """Return a cache object of its own for ``alias``, with time-outs. No round trip.
 
     Raises:
         InvalidSetup: the alias is missing, not of django-redis, has options that
@@ -117,8 +123,9 @@ def redis_cache(alias: str) -> RedisCache:
     """
     try:
         cache: Any = caches.create_connection(alias)
-        # get_client reads the address, and that is all.
-        unfit = _problem_with(cache) or _problem_of(cache.client.get_client(write=True))
+        unfit = _problem_with(cache) or _problem_of(
+            _client_with_a_pool_of_its_own(cache)
+        )
     except Exception as error:
         # Django, django-redis and redis-py read CACHES unchecked: whatever they raise.
         raise InvalidSetup(
@@ -138,6 +145,26 @@ def _problem_with(cache: object) -> str | None:
         if isinstance(cache.client, kind):
             return f"uses {kind.__name__}, which {what}"
     return None
+
+
+def _client_with_a_pool_of_its_own(cache: Any) -> Any:
+    """Return the client of the primary that ``cache`` holds from now on. No round trip.
+
+    django-redis keeps one pool for each address and process: whoever comes first sets
+    the time-outs, the password and all else for every alias with that address. Sessions
+    need time-outs, and what their own alias says; the general cache keeps its pool.
+    """
+    factory = cache.client.connection_factory
+
+    def own_pool(params: dict[str, Any]) -> Any:
+        pool = factory.get_connection_pool(params)
+        set_timeouts(pool)
+        return pool
+
+    # django-redis's hook for another way of keeping pools, on this object alone: the
+    # cache was made just now. A factory that makes its clients in another way keeps it.
+    factory.get_or_create_connection_pool = own_pool
+    return cache.client.get_client(write=True)
 
 
 def _problem_of(client: object) -> str | None:

@@ -20,6 +20,7 @@ FLOORS = {
     "redis_client": 0,
     "scripts": 0,
     "signals": 0,
+    "timeouts": 0,
     "users": 0,
     "endings": 0.1,  # sends signals
     "loaded": 0.1,  # asks whether anybody listens

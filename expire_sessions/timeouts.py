@@ -1,0 +1,117 @@
+"""How long an operation may wait for a Redis that is silent.
+
+redis-py has had a time-out by default since version 8 (5 s); before, a server that
+takes a connection and never answers hangs a request for ever. Sentinels are asked with
+ten retries unless told otherwise, so one of them that is silent takes a minute.
+
+So whatever the project has not set is set here, on the pool that sessions alone use:
+
+=====================================  ===========  =================================
+what                                   here         how a project sets it
+=====================================  ===========  =================================
+reading a reply                        5 s          ``SOCKET_TIMEOUT``
+connecting                             as reading   ``SOCKET_CONNECT_TIMEOUT``
+the same two, asking a sentinel        1 s          in ``SENTINEL_KWARGS``, or as above
+repeating a question to a sentinel     no           ``retry`` in ``SENTINEL_KWARGS``
+=====================================  ===========  =================================
+
+``longest_wait`` says what they come to: the worst case of one operation.
+"""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any, Final
+
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+__all__ = [
+    "SECONDS",
+    "SENTINEL_SECONDS",
+    "DefaultTimeout",
+    "longest_wait",
+    "sentinels_of",
+    "set_timeouts",
+]
+
+SECONDS: float = 5
+"""Redis answers in about a millisecond: where it takes seconds, it is an outage. It is
+what redis-py 8 waits, and well below the 30 s after which gunicorn kills a worker."""
+
+SENTINEL_SECONDS: float = 1
+"""There are others to ask, and a request waits for each silent one in turn."""
+
+READ: Final = "socket_timeout"
+CONNECT: Final = "socket_connect_timeout"
+
+
+class DefaultTimeout(float):
+    """A time-out that the project has not chosen: the checks tell it by its type."""
+
+
+def set_timeouts(pool: Any) -> None:
+    """Give a pool of redis-py the time-outs that its project has not set.
+
+    Changes the pool, so it must be one that nobody else uses, and not connected yet.
+    """
+    _set(pool.connection_kwargs, pool.connection_kwargs, SECONDS)
+    for sentinel in sentinels_of(pool):
+        # What is in the arguments of its pool may be redis-py's own default.
+        chosen = pool.sentinel_manager.sentinel_kwargs
+        arguments = sentinel.connection_pool.connection_kwargs
+        _set(arguments, chosen, SENTINEL_SECONDS)
+        if "retry" not in chosen:
+            arguments["retry"] = Retry(NoBackoff(), 0)
+
+
+def sentinels_of(pool: Any) -> list[Any]:
+    """Return the clients that ask the sentinels; none where there is one server."""
+    manager = getattr(pool, "sentinel_manager", None)
+    return list(getattr(manager, "sentinels", ()))
+
+
+def longest_wait(pool: Any) -> float:
+    """Return the seconds that one command may wait where nobody answers; inf: for ever.
+
+    Without retries it is one time-out, to connect or to read, whichever is longer. With
+    them, the longer of two:
+
+    - a new connection: (retries + 1) times each sentinel and one time-out;
+    - one that was in use: a reply, and then for each retry (retries + 1) times
+      connecting, because redis-py connects with the same retries inside each retry.
+
+    On top of it, where they are set up: one more round of retries for
+    ``health_check_interval``, and the wait for a free connection of a
+    ``BlockingConnectionPool``.
+
+    Not counted: looking up a host name, pauses between retries, and a server that does
+    answer, but slowly (each reply starts the time anew). An operation of the engine
+    sends nothing more after a command that failed, so this is its worst case too.
+    """
+    # As it would be made: the defaults of redis-py hold.
+    connection = pool.connection_class(**pool.connection_kwargs)
+    retries = connection.retry.get_retries()
+    read = _seconds(connection.socket_timeout)
+    connect = _seconds(connection.socket_connect_timeout)
+    if retries < 0:
+        return inf
+    tries = retries + 1
+    asking: float = sum(
+        longest_wait(each.connection_pool) for each in sentinels_of(pool)
+    )
+    fresh = tries * (asking + max(connect, read))
+    used = read + retries * tries * connect
+    if connection.health_check_interval:
+        used += retries * max(tries * connect, read)
+    longest: float = max(fresh, used)
+    return longest + _seconds(getattr(pool, "timeout", 0))
+
+
+def _set(arguments: dict[str, Any], chosen: Mapping[str, Any], seconds: float) -> None:
+    read, connect = chosen.get(READ), chosen.get(CONNECT)
+    arguments[READ] = DefaultTimeout(seconds) if read is None else read
+    arguments[CONNECT] = arguments[READ] if connect is None else connect
+
+
+def _seconds(timeout: float | None) -> float:
+    return inf if timeout is None else timeout
