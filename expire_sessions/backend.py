@@ -25,6 +25,7 @@ from expire_sessions.exceptions import (
     SweepIncomplete,
 )
 from expire_sessions.index import Index, Mode, Outcome, Saved
+from expire_sessions.installed import refuse_without_app
 from expire_sessions.keys import PAYLOAD, is_session_key, new_session_key, session_id
 from expire_sessions.limits import LazyUser, Limits, limits_for
 from expire_sessions.loaded import expect_user
@@ -40,6 +41,8 @@ from expire_sessions.signals import (
 from expire_sessions.tracebacks import without_keys
 
 __all__ = ["SessionStore"]
+
+refuse_without_app()
 
 logger: Final = logging.getLogger("expire_sessions")
 # Django's own logger for this, and its words: projects filter on them.

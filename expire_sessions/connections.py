@@ -18,7 +18,7 @@ from django_redis.client import DefaultClient, HerdClient, ShardClient
 from django_redis.compressors.identity import IdentityCompressor
 
 from expire_sessions.exceptions import InvalidSetup
-from expire_sessions.installed import APP, is_installed
+from expire_sessions.installed import refuse_without_app
 from expire_sessions.keys import Keys
 from expire_sessions.redis_client import lean
 from expire_sessions.timeouts import set_timeouts
@@ -175,8 +175,7 @@ def _problem_of(client: object) -> str | None:
 
 
 def _connect(alias: str) -> Connection:
-    if not is_installed():  # its check never runs where nothing imports this package
-        raise InvalidSetup(f"Add {APP!r} to INSTALLED_APPS: it keeps the history.")
+    refuse_without_app()  # the engine may have been imported before the apps were known
     cache = redis_cache(alias)
     client = cache.client
     return Connection(
