@@ -15,9 +15,14 @@ servers = ExitStack()
 wanted = os.environ.get(VARIABLE, "")
 
 
+def server_program() -> str:
+    """Return the server program that the run uses."""
+    return find_program("" if "://" in wanted else wanted)
+
+
 def another_server(*options: str) -> RedisServer:
     """Return a server to do things to, of the kind that the run uses."""
-    return RedisServer(find_program("" if "://" in wanted else wanted), *options)
+    return RedisServer(server_program(), *options)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,0 +1,157 @@
+"""Sessions on a Redis with replicas and sentinels: a failover signs nobody out."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client, override_settings
+
+from expire_sessions import timeouts
+from expire_sessions.backend import SessionStore
+from expire_sessions.checks import check_cache, check_deployed_cache, check_server
+from expire_sessions.connections import connection_for
+from expire_sessions.exceptions import StoreUnavailable
+from expire_sessions.models import LoggedSession
+from tests.found import ids
+from tests.sentinels import NAME, Sentinels
+from tests.workers import sign_in
+
+A_WHILE = 30
+"""Seconds in which a single operation is over many times, also on a busy machine."""
+
+AGAIN = 120
+"""Seconds in which a failover is over many times."""
+
+README = Path(__file__).parent.parent / "README.md"
+
+ENTRY = """\
+CACHES = {
+    "default": {...},
+    "sessions": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": "redis://main/0",  # "main": what the sentinels call the primary
+        "KEY_PREFIX": "mysite",
+        "OPTIONS": {
+            "CLIENT_CLASS": "django_redis.client.SentinelClient",
+            "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+            "SENTINELS": [
+                ("10.0.0.1", 26379),
+                ("10.0.0.2", 26379),
+                ("10.0.0.3", 26379),
+            ],
+            "SENTINEL_KWARGS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+            "SOCKET_CONNECT_TIMEOUT": 2,
+            "SOCKET_TIMEOUT": 2,
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+        },
+    },
+}
+SESSION_CACHE_ALIAS = "sessions"
+"""
+"""The README's, as it stands there."""
+
+
+def test_the_entry_is_that_of_the_readme() -> None:
+    assert ENTRY in README.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def redis() -> Iterator[Sentinels]:
+    """A primary, a replica and three sentinels, to be broken."""
+    with Sentinels() as sentinels:
+        yield sentinels
+
+
+def entry(redis: Sentinels) -> dict[str, Any]:
+    """Return the README's settings, with these sentinels and a cache beside it."""
+    found: dict[str, Any] = {}
+    exec(ENTRY, found)  # noqa: S102 - the text above
+    caches: dict[str, Any] = found["CACHES"]
+    caches["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    caches["sessions"]["OPTIONS"]["SENTINELS"] = redis.addresses
+    return {"CACHES": caches, "SESSION_CACHE_ALIAS": found["SESSION_CACHE_ALIAS"]}
+
+
+def outcome(key: str) -> dict[str, Any] | StoreUnavailable:
+    """Return what a load comes to, which has to be over in a while."""
+    outcomes: list[dict[str, Any] | StoreUnavailable] = []
+
+    def load() -> None:
+        try:
+            outcomes.append(SessionStore(key).load())
+        except StoreUnavailable as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    thread.join(A_WHILE)
+    assert outcomes, "it hangs"
+    return outcomes[0]
+
+
+def first_answer(key: str) -> dict[str, Any]:
+    """Load a session until Redis answers, and return what it says."""
+    deadline = time.monotonic() + AGAIN
+    while True:
+        found = outcome(key)
+        if isinstance(found, dict):
+            return found
+        assert time.monotonic() < deadline, "no failover"
+        threading.Event().wait(0.05)
+
+
+@pytest.mark.race
+@pytest.mark.django_db
+def test_a_failover_signs_nobody_out(redis: Sentinels, ann: Any, bob: Any) -> None:
+    with override_settings(EXPIRE_MAX_USERS=2, **entry(redis)):
+        browser = Client()
+        browser.get("/login/", {"username": "bob", "password": "bob"})
+        stores = [sign_in(ann), sign_in(ann)]
+        redis.replicate()
+        redis.primary.kill()
+        for store in stores:
+            assert first_answer(str(store.session_key)) == dict(store.items())
+        assert browser.get("/whoami/").content == b"bob"
+        # And it goes on as before: the index is there, and the scripts are loaded anew.
+        newest = sign_in(ann)
+        live = [SessionStore().exists(store.session_key) for store in [*stores, newest]]
+        assert sorted(live[:2]) == [False, True]
+        assert live[2]
+        assert LoggedSession.objects.for_user(ann).active().count() == 2
+
+
+@pytest.mark.race
+@pytest.mark.django_db
+def test_primary_and_first_sentinel_may_be_silent_together(
+    redis: Sentinels, ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "SENTINEL_SECONDS", 0.5)
+    settings = entry(redis)
+    options = settings["CACHES"]["sessions"]["OPTIONS"]
+    for name in ("SENTINEL_KWARGS", "SOCKET_TIMEOUT", "SOCKET_CONNECT_TIMEOUT"):
+        del options[name]
+    with override_settings(**settings):
+        store = sign_in(ann)
+        redis.replicate()
+        redis.primary.freeze()
+        redis.sentinels[0].freeze()
+        assert isinstance(outcome(str(store.session_key)), StoreUnavailable)
+        assert first_answer(str(store.session_key)) == dict(store.items())
+
+
+@pytest.mark.race
+def test_a_login_that_no_replica_has_is_warned_of(redis: Sentinels) -> None:
+    with override_settings(**entry(redis)):
+        assert ids([*check_cache(), *check_deployed_cache()]) == set()
+        assert ids(check_server()) == {"W032", "W040"}  # it keeps nothing on disk
+        connection_for("sessions").client.config_set("min-replicas-to-write", 1)
+        assert ids(check_server()) == {"W032"}
+
+
+def test_the_name_of_the_primary_is_that_of_the_entry() -> None:
+    assert re.findall(r'"redis://(\w+)/0"', ENTRY) == [NAME]
