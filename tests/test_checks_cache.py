@@ -127,6 +127,16 @@ def test_another_cache_in_the_same_database_is_warned_of(
     assert found_in(settings) == ({"W026"} if same else set())
 
 
+def test_an_address_without_a_port_has_the_usual_one() -> None:
+    settings = deployed("redis://127.0.0.1:6379/0")
+    backend = "django_redis.cache.RedisCache"
+    settings["CACHES"]["default"] = {
+        "BACKEND": backend,
+        "LOCATION": "redis://127.0.0.1",
+    }
+    assert found_in(settings) == {"W026"}
+
+
 def test_ignored_exceptions_are_warned_of() -> None:
     assert found_in(deployed(OPTIONS={"IGNORE_EXCEPTIONS": True})) == {"W034"}
 

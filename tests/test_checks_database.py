@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.test import override_settings
 
 from expire_sessions.checks import check_table
 from expire_sessions.models import LoggedSession
@@ -42,6 +43,23 @@ def test_no_database_is_asked_that_does_not_hold_it(
 ) -> None:
     """The test may not use the database: asking it would fail."""
     assert check_table(databases=databases) == []
+
+
+class Elsewhere:
+    """A router that keeps the history in another database."""
+
+    def db_for_write(self, model: object, **hints: object) -> str:
+        """Return its name."""
+        return "elsewhere"
+
+
+@pytest.mark.django_db
+def test_only_the_database_of_the_history_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LoggedSession._meta, "db_table", "no_such_table")
+    with override_settings(DATABASE_ROUTERS=[f"{__name__}.Elsewhere"]):
+        assert check_table(databases=["default"]) == []
 
 
 def manage(database: Path, *arguments: str) -> str:

@@ -122,6 +122,17 @@ OUTSIDE = ["EVAL", "EVALSHA", "SCAN", "ZSCAN"]
 NEEDED = [f"+{command.lower()}" for command in [*PROBED, *OUTSIDE]]
 
 
+ALL_KEYS = [
+    f"~site:1:{name}*"
+    for name in (
+        "django.contrib.sessions.cache",
+        "expire_sessions:index:",
+        "expire_sessions:made:",
+        "expire_sessions:moved:",
+    )
+]
+
+
 def test_every_command_of_every_script_is_probed() -> None:
     assert IN_SCRIPTS
     assert set(PROBED) >= IN_SCRIPTS
@@ -146,6 +157,10 @@ def test_a_right_that_is_missing_is_found(
         ("~*", "+@read"),
         ("~another_site:*", "+@all"),
         ("~site:1:django.contrib.sessions.cache*", "+@all"),
+        (*ALL_KEYS[1:], "+@all"),
+        (*ALL_KEYS[:1], *ALL_KEYS[2:], "+@all"),
+        (*ALL_KEYS[:2], *ALL_KEYS[3:], "+@all"),
+        (*ALL_KEYS[:3], "+@all"),
         (),
     ],
 )
@@ -153,6 +168,12 @@ def test_rights_in_which_nothing_works_are_found(
     rights: tuple[str, ...], own: RedisServer, allow: Allow
 ) -> None:
     assert "E036" in found_on(own, **allow(*rights))
+
+
+def test_the_rights_to_the_keys_of_sessions_are_enough(
+    own: RedisServer, allow: Allow
+) -> None:
+    assert found_on(own, **allow(*ALL_KEYS, "+@all")) == set()
 
 
 @pytest.mark.django_db

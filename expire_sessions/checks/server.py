@@ -30,22 +30,16 @@ def check_server(**kwargs: Any) -> list[CheckMessage]:
 
 def _ask(usable: UsableCache) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
-    refused: list[str] = []
-    for check in CHECKS:
-        try:
+    try:
+        for check in CHECKS:
             messages.extend(check(usable))
-        except ResponseError as problem:  # this is not allowed; the next may be
-            refused.append(str(problem))
-        except Exception as problem:  # noqa: BLE001 - a check never raises
-            return [*messages, _not_asked(f"{type(problem).__name__}: {problem}")]
-    if refused:
-        messages.append(_not_asked(refused[0]))
+    except Exception as problem:  # noqa: BLE001 - a check never raises
+        text = (
+            "Redis could not be asked how it is set up:"
+            f" {type(problem).__name__}: {problem}"
+        )
+        messages.append(warning("W035", text, Section.SERVER))
     return messages
-
-
-def _not_asked(words: str) -> CheckMessage:
-    text = f"Redis could not be asked how it is set up: {words}"
-    return warning("W035", text, Section.SERVER)
 
 
 def _check_rights(usable: UsableCache) -> Iterator[CheckMessage]:
