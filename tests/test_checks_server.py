@@ -133,6 +133,16 @@ ALL_KEYS = [
 ]
 
 
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_rights_are_those_of_the_readme() -> None:
+    (rights,) = re.findall(
+        r"ACL SETUSER (.+?)\n```", README.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert {*re.findall(r"\+\w+", rights)} == set(NEEDED)
+
+
 def test_every_command_of_every_script_is_probed() -> None:
     assert IN_SCRIPTS
     assert set(PROBED) >= IN_SCRIPTS
@@ -174,6 +184,15 @@ def test_the_rights_to_the_keys_of_sessions_are_enough(
     own: RedisServer, allow: Allow
 ) -> None:
     assert found_on(own, **allow(*ALL_KEYS, "+@all")) == set()
+
+
+def test_three_rights_more_are_enough_for_the_checks(
+    own: RedisServer, allow: Allow
+) -> None:
+    """And for a database number other than 0."""
+    cache = allow("~site:*", *NEEDED, "+select", "+info", "+config|get")
+    with override_settings(**deployed(own.url.replace("db=0", "db=1"), **cache)):
+        assert ids(check_server()) == set()
 
 
 @pytest.mark.django_db
