@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from expire_sessions import history
-from expire_sessions.connections import Connection, connection_for
+from expire_sessions.connections import Connection, session_connection
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.index import BATCH, Index, Stored
 from expire_sessions.keys import is_session_key, session_id
@@ -61,7 +60,7 @@ def adopt_payloads(cursor: str = "") -> Iterator[Adopted]:
         StoreUnavailable: Redis does not answer.
         ValueError: this is no cursor.
     """
-    connection = connection_for(settings.SESSION_CACHE_ALIAS)
+    connection = session_connection()
     index = Index(connection)
     total, looked, at = index.size(), 0, int(cursor or 0)
     while True:
@@ -99,7 +98,7 @@ def adopt_rows(engine: str, cursor: str = "") -> Iterator[Adopted]:
         ValueError: this is no cursor.
     """
     store = _store_of(engine)
-    connection = connection_for(settings.SESSION_CACHE_ALIAS)
+    connection = session_connection()
     rows = store.get_model_class().objects.order_by("expire_date", "session_key")
     since = datetime.datetime.fromisoformat(cursor) if cursor else timezone.now()
     rows = rows.filter(expire_date__gte=since)

@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from expire_sessions.calls import Unfinished
 from expire_sessions.conf import conf
-from expire_sessions.connections import connection_for
+from expire_sessions.connections import session_connection
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import (
     StoreRefused,
@@ -124,7 +124,7 @@ class SessionStore(SessionBase):
         """
         # Not SessionBase's: it looks up a serializer for each session, which takes a
         # twelfth of a load and is not used here.
-        self._connection = connection_for(settings.SESSION_CACHE_ALIAS)
+        self._connection = session_connection()
         self._index = Index(self._connection)
         self._session_key = session_key
         self.accessed = False
@@ -293,7 +293,7 @@ class SessionStore(SessionBase):
         """
         live = dropped = 0
         error: Exception | None = None
-        index = Index(connection_for(settings.SESSION_CACHE_ALIAS))
+        index = Index(session_connection())
         for step in index.sweep():
             live, dropped = live + len(step.live), dropped + len(step.dead)
             dead = [Ended(user_id, session_id(key)) for user_id, key in step.dead]

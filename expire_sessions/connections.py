@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.base import default_key_func
 from django_redis.cache import RedisCache
@@ -23,7 +24,14 @@ from expire_sessions.keys import Keys
 from expire_sessions.redis_client import lean
 from expire_sessions.timeouts import set_timeouts
 
-__all__ = ["Connection", "Seen", "connection_for", "forget_connections", "redis_cache"]
+__all__ = [
+    "Connection",
+    "Seen",
+    "connection_for",
+    "forget_connections",
+    "redis_cache",
+    "session_connection",
+]
 
 
 JOIN_SECONDS: Final = 3600
@@ -102,6 +110,11 @@ def connection_for(alias: str) -> Connection:
             if alias not in _connections:
                 _connections[alias] = _connect(alias)
             return _connections[alias]
+
+
+def session_connection() -> Connection:
+    """Return the connection of ``SESSION_CACHE_ALIAS``. See ``connection_for``."""
+    return connection_for(settings.SESSION_CACHE_ALIAS)
 
 
 def forget_connections() -> None:

@@ -13,13 +13,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from expire_sessions.calls import Unfinished
 from expire_sessions.conf import conf
-from expire_sessions.connections import connection_for
+from expire_sessions.connections import session_connection
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.index import Index, Member
 from expire_sessions.keys import session_id
@@ -206,7 +205,7 @@ def _pks_of(user_ids: Iterable[str]) -> list[Any]:
 
 
 def _index() -> Index:
-    return Index(connection_for(settings.SESSION_CACHE_ALIAS))
+    return Index(session_connection())
 
 
 def _live_ids(user_ids: list[str]) -> frozenset[str]:

@@ -9,22 +9,22 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from expire_sessions.calls import Unfinished
-from expire_sessions.connections import connection_for
+from expire_sessions.connections import session_connection
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.index import Index, Member, Removed
 from expire_sessions.keys import session_id as name_of
-from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import EndReason
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.users import user_id_of
 
-if TYPE_CHECKING:  # a model, for a type alone
+if TYPE_CHECKING:  # models, for types alone: pydoc imports this without the registry
     from django.contrib.auth.models import AnonymousUser
+
+    from expire_sessions.models import LoggedSession
 
 __all__ = ["SessionInfo", "UserSessions"]
 
@@ -89,7 +89,7 @@ class UserSessions:
         self._user_id = user_id_of(user)
         self._user = user
         self._current_key = current_key
-        self._index = Index(connection_for(settings.SESSION_CACHE_ALIAS))
+        self._index = Index(session_connection())
         self._calls = Unfinished()
 
     @without_keys
@@ -98,6 +98,8 @@ class UserSessions:
 
         Two round trips and one query. No payload is read.
         """
+        from expire_sessions.models import LoggedSession  # noqa: PLC0415 - see above
+
         members = self._index.newest(self._user_id, most)
         ids = [name_of(member.session_key) for member in members]
         logged = {
@@ -185,7 +187,7 @@ class UserSessions:
         return ended
 
     def _info(
-        self, member: Member, name: str, row: LoggedSession | None
+        self, member: Member, name: str, row: "LoggedSession | None"
     ) -> SessionInfo:
         return SessionInfo(
             session_id=name,

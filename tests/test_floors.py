@@ -41,6 +41,7 @@ FLOORS = {
     "checks": 5,
     "receivers": 5,
     "apps": 6,
+    "management": 6,
 }
 """A fraction orders neighbours on one floor."""
 

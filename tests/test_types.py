@@ -1,6 +1,9 @@
 """What the types promise is there, and what they cannot see is said in words."""
 
 import ast
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -105,3 +108,13 @@ def test_each_signal_tells_its_arguments_where_an_editor_and_pydoc_look(
     }
     assert isinstance(below[name], ast.Expr)
     assert "sender" in ast.unparse(below[name])
+
+
+def test_pydoc_shows_the_sessions_without_a_project() -> None:
+    """A reader has no settings at hand."""
+    command = [sys.executable, "-m", "pydoc", "expire_sessions.sessions"]
+    env = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    for method in ("list", "end", "end_others", "end_all"):
+        assert f"{method}(self" in done.stdout
+    assert "problem in" not in done.stdout
