@@ -59,13 +59,16 @@ def stage() -> Iterator[Theatre]:
         yield playing
 
 
-def complaints(played: list[Played]) -> str:
-    """Return what went wrong, the shortest schedules first; "" if nothing did."""
+def expect_no_violation(played: list[Played]) -> None:
+    """Tell what went wrong, the shortest schedules first."""
     wrong = [one for one in played if one.violations]
+    if not wrong:
+        return
     rules = Counter(rule for one in wrong for rule in {v.rule for v in one.violations})
     wrong.sort(key=lambda one: len(one.run.choices))
     lines = [f"{count} x {rule}" for rule, count in rules.most_common()]
-    return "\n".join([*lines, *(f"\n{one}" for one in wrong[:SHOWN])])
+    told = "\n\n".join(["\n".join(lines), *map(str, wrong[:SHOWN])])
+    pytest.fail(f"{len(wrong)} of {len(played)} schedules:\n{told}", pytrace=False)
 
 
 def every_order(stage: Theatre, scene: Scene, most: int) -> list[Played]:
@@ -101,7 +104,7 @@ def test_two_at_once(stage: Theatre, one: str) -> None:
         for other in PAIRS[one].split(", ")
         for order in every_order(stage, scene_of(one, other), ROOM)
     ]
-    assert complaints(played) == ""
+    expect_no_violation(played)
 
 
 @pytest.mark.race
@@ -114,7 +117,7 @@ def test_every_two_at_once(stage: Theatre, one: str) -> None:
         for other in others
         for order in every_order(stage, scene_of(one, other), MANY)
     ]
-    assert complaints(played) == ""
+    expect_no_violation(played)
 
 
 # A reply that is lost: the call is done again.
@@ -128,7 +131,7 @@ def test_a_lost_reply_changes_nothing(stage: Theatre, what: str) -> None:
     for limit, own in ((2, ("s1", "s2")), (1, ("s1",))):
         for command in range(LOST_OF_ONE):
             scene = scene_of(what, limit=limit, own=own, losing=Losing(0, command))
-            assert complaints([stage.play(scene, follow(""))]) == ""
+            expect_no_violation([stage.play(scene, follow(""))])
 
 
 GAPS: Final = {
@@ -161,7 +164,7 @@ def test_what_happens_before_the_repetition_is_respected(
         losing = Losing(0, writes[-1])
         scene = scene_of(what, other, limit=1, own=("s1",), losing=losing)
         played += every_order(stage, scene, ROOM)
-    assert complaints(played) == ""
+    expect_no_violation(played)
 
 
 # Drawn ones.
@@ -176,14 +179,14 @@ def test_any_at_once(stage: Theatre, count: int) -> None:
         played.append(stage.play(any_scene(draw, count), sample(draw)))
     steps = sum(len(one.run.choices) for one in played)
     print(f"seed {SEED}: {len(played)} schedules of {count} actors, {steps} steps")  # noqa: T201 - to be seen with -s
-    assert complaints(played) == ""
+    expect_no_violation(played)
 
 
 @pytest.mark.skipif(not ONE, reason="INTERLEAVING=<words> plays one schedule again.")
 def test_one_again(stage: Theatre) -> None:
     played = stage.replay(ONE)
     print(played)  # noqa: T201 - to be seen with -s
-    assert complaints([played]) == ""
+    expect_no_violation([played])
 
 
 # The tool itself.
