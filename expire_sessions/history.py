@@ -27,7 +27,15 @@ from expire_sessions.models import BATCH, IN_FLIGHT, LoggedSession
 from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.users import pk_of, user_id_of_pk
 
-__all__ = ["Live", "confirm", "prune", "prune_as_allowed", "settle", "sweep"]
+__all__ = [
+    "Live",
+    "confirm",
+    "note_ends",
+    "prune",
+    "prune_as_allowed",
+    "settle",
+    "sweep",
+]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -81,6 +89,24 @@ def sweep() -> None:
             if gone := [row for row in rows if row.session_id not in live]:
                 _close(gone, {user_id_of_pk(row.user_id) for row in gone})
     LoggedSession.objects.drop_older_than(conf.log_age)
+
+
+def note_ends(ended: Collection[Ended], reason: EndReason) -> None:
+    """Write down the end of sessions whose row was not found.
+
+    A rotation that is on its way to its row finds that, or else the row is found open
+    now. Two queries for 500 sessions.
+    """
+    LoggedSession.objects.note_ends(
+        (
+            (pk, one.session_id)
+            for one in ended
+            if one.user_id is not None
+            for pk in _pks_of([one.user_id])
+        ),
+        reason,
+    )
+    LoggedSession.objects.close([one.session_id for one in ended], reason)
 
 
 def prune(user_id: str, log_limit: int | None) -> None:

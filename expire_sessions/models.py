@@ -1,11 +1,12 @@
 """The login history: one row for each login, kept small by ``EXPIRE_LOG_LIMIT``."""
 
 import datetime
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models, router, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,20 @@ old SQLite, and short enough to hold no lock for long."""
 
 IN_FLIGHT: Final = datetime.timedelta(minutes=1)
 """A login that takes longer than this between its row and its place has died."""
+
+
+@contextmanager
+def own_savepoint() -> Iterator[None]:
+    """Keep a failed write from breaking the transaction of the project around it.
+
+    Outside of one there is none to break: each statement stands for itself.
+    """
+    using = router.db_for_write(LoggedSession)
+    if transaction.get_connection(using).in_atomic_block:
+        with transaction.atomic(using=using):
+            yield
+    else:
+        yield
 
 
 class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
@@ -56,10 +71,43 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
         )
 
     def follow(self, previous_id: str, session_id: str) -> int:
-        """Let the row of a session go on under its new id. One query."""
-        return self.filter(
+        """Let the row of a session go on under its new id. One query.
+
+        Where the session was ended under that id already, the row takes that end.
+        """
+        rows = self.filter(
             Q(ended_at=None) | Q(end_reason__in=FOUND_GONE), session_id=previous_id
-        ).update(session_id=session_id, ended_at=None, end_reason="")
+        )
+        try:
+            with own_savepoint():
+                return rows.update(session_id=session_id, ended_at=None, end_reason="")
+        except IntegrityError:
+            end = self.get(session_id=session_id)
+            end.delete()
+            return rows.update(
+                session_id=session_id, ended_at=end.ended_at, end_reason=end.end_reason
+            )
+
+    def note_ends(self, ends: Iterable[tuple[Any, str]], reason: EndReason) -> None:
+        """Write rows for sessions that ended and have none, as far as is known here.
+
+        The row may be on its way: that of a session which a rotation has just moved.
+
+        Args:
+            ends: primary key of the user and session id of each.
+        """
+        now = timezone.now()
+        rows = [
+            LoggedSession(
+                user_id=pk,
+                session_id=name,
+                date_logged=now,
+                ended_at=now,
+                end_reason=reason,
+            )
+            for pk, name in ends
+        ]
+        self.bulk_create(rows, BATCH, ignore_conflicts=True)
 
     def close_gone(self, rows: Collection["LoggedSession"]) -> None:
         """End rows whose session was not found. One or two queries for 500 rows.

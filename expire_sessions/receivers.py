@@ -7,15 +7,14 @@ no login: whether somebody gets in is never up to the log.
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import setting_changed
-from django.db import connections, router, transaction
+from django.db import connections
 from django.db.models.signals import post_init
 
 from expire_sessions import history, signals
@@ -25,8 +24,8 @@ from expire_sessions.conf import KNOWN, conf
 from expire_sessions.connections import forget_connections
 from expire_sessions.endings import Ended
 from expire_sessions.loaded import note_user
-from expire_sessions.models import LoggedSession
-from expire_sessions.reasons import EndReason
+from expire_sessions.models import LoggedSession, own_savepoint
+from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.users import pk_of, user_id_of, user_id_of_pk
 
 __all__ = ["connect"]
@@ -77,20 +76,6 @@ def read_settings_again(*, setting: str, **kwargs: object) -> None:
         conf.forget()
 
 
-@contextmanager
-def _own_savepoint() -> Iterator[None]:
-    """Keep a failed write from breaking the transaction of the project around it.
-
-    Outside of one there is none to break: each statement stands for itself.
-    """
-    using = router.db_for_write(LoggedSession)
-    if transaction.get_connection(using).in_atomic_block:
-        with transaction.atomic(using=using):
-            yield
-    else:
-        yield
-
-
 def _beside_the_loop(write: Callable[..., None]) -> Callable[..., None]:
     """Write in a thread where an event loop runs in this one.
 
@@ -128,7 +113,7 @@ def _logged(write: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(write)
     def receiver(**kwargs: Any) -> None:
         try:
-            with _own_savepoint():
+            with own_savepoint():
                 write(**kwargs)
         except Exception:
             # No database, read-only, a user model that is not the history's: a
@@ -184,7 +169,10 @@ def close_rows(
     """End the rows of sessions, and prune. One query for 500, and the pruning."""
     # A rotation may be between Redis and its row, which still has an id from before.
     ids = [name for one in ended for name in (*one.previous_ids, one.session_id)]
-    if not LoggedSession.objects.close(ids, reason):
+    closed = LoggedSession.objects.close(ids, reason)
+    if closed < len(ended) and reason not in FOUND_GONE:
+        history.note_ends(ended, reason)
+    elif not closed:
         return
     for user_id in _owners(ended):
         if "log_limit" in context:

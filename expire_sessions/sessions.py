@@ -117,11 +117,17 @@ class UserSessions:
     def end(self, session_id: str) -> bool:
         """End one session by its id; False where the user has no such live session.
 
-        A session that a rotation moves meanwhile ends under its new id. Three round
-        trips, and two more for each 500 sessions of the user.
+        A session that rotations have moved in the last minute ends under its new id.
+        Three round trips, and one more for each 500 sessions of the user.
         """
-        keys = {*self._keys(), *self._calls.pending()}
-        return self._end(key for key in keys if name_of(key) == session_id) == 1
+        for _ in range(ROUNDS):
+            keys = self._keys()
+            ids = [session_id, *self._moves_of(session_id)]
+            if self._end(key for key in keys if name_of(key) in ids):
+                return True
+            if len(ids) == 1:
+                break  # it is not on its way from one key to another
+        return False
 
     @without_keys
     def end_others(self) -> int:
@@ -144,9 +150,11 @@ class UserSessions:
         """
         return self._end_while(lambda *_: True)
 
-    def _keys(self) -> builtins.list[str]:
-        (members,) = self._index.members([self._user_id])
-        return [member.session_key for member in members]
+    def _keys(self) -> set[str]:
+        return {*self._index.known(self._user_id), *self._calls.pending()}
+
+    def _moves_of(self, session_id: str) -> builtins.list[str]:
+        return self._index.successors([session_id]).get(session_id, [])
 
     def _end_while(self, wanted: Callable[[str, Collection[str]], bool]) -> int:
         # Once more, for one that signed in in between.
@@ -155,8 +163,7 @@ class UserSessions:
             keys = self._keys()
             # Read after the keys, so that it covers a rotation that they show.
             current = self._current_ids()
-            ids = ((key, name_of(key)) for key in {*keys, *self._calls.pending()})
-            unwanted = [key for key, name in ids if wanted(name, current)]
+            unwanted = [key for key in keys if wanted(name_of(key), current)]
             if not unwanted:
                 break
             ended += self._end(unwanted)
@@ -167,7 +174,7 @@ class UserSessions:
         if self._current_key is None:
             return []
         name = name_of(self._current_key)
-        return [name, *self._index.successors([name]).get(name, [])]
+        return [name, *self._moves_of(name)]
 
     def _end(self, keys: Iterable[str]) -> int:
         ended = 0
