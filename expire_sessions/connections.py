@@ -22,11 +22,12 @@ from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.installed import refuse_without_app
 from expire_sessions.keys import Keys
 from expire_sessions.redis_client import lean
-from expire_sessions.timeouts import set_timeouts
+from expire_sessions.timeouts import sentinels_of, set_timeouts
 
 __all__ = [
     "Connection",
     "Seen",
+    "close",
     "connection_for",
     "forget_connections",
     "redis_cache",
@@ -122,9 +123,18 @@ def forget_connections() -> None:
     forgotten = [*_connections.values()]
     _connections.clear()
     for connection in forgotten:
-        # Nobody else uses its pool. A connection in use is closed when it is dropped.
-        if pool := getattr(connection.client, "connection_pool", None):
-            pool.disconnect(inuse_connections=False)
+        close(connection.client)
+
+
+def close(client: Any) -> None:
+    """Close the idle connections of a client whose pool nobody else uses.
+
+    Those to the sentinels too. One that is in use is closed when it is dropped.
+    """
+    if pool := getattr(client, "connection_pool", None):
+        asking = [sentinel.connection_pool for sentinel in sentinels_of(pool)]
+        for each in (pool, *asking):
+            each.disconnect(inuse_connections=False)
 
 
 def redis_cache(alias: str) -> RedisCache:

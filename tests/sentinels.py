@@ -27,7 +27,7 @@ port {port}
 bind 127.0.0.1
 dir {directory}
 sentinel monitor {name} 127.0.0.1 {primary} 2
-sentinel down-after-milliseconds {name} 1000
+sentinel down-after-milliseconds {name} 2000
 sentinel failover-timeout {name} 3000
 """
 

@@ -13,9 +13,10 @@ from django.test import Client, override_settings
 from expire_sessions import timeouts
 from expire_sessions.backend import SessionStore
 from expire_sessions.checks import check_cache, check_deployed_cache, check_server
-from expire_sessions.connections import connection_for
+from expire_sessions.connections import connection_for, forget_connections
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
+from expire_sessions.timeouts import sentinels_of
 from tests.found import ids
 from tests.sentinels import NAME, Sentinels
 from tests.workers import sign_in
@@ -129,8 +130,8 @@ def test_a_failover_signs_nobody_out(redis: Sentinels, ann: Any, bob: Any) -> No
 def test_primary_and_first_sentinel_may_be_silent_together(
     redis: Sentinels, ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeouts, "SECONDS", 0.5)
-    monkeypatch.setattr(timeouts, "SENTINEL_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "SECONDS", 2)
+    monkeypatch.setattr(timeouts, "SENTINEL_SECONDS", 1)
     settings = entry(redis)
     options = settings["CACHES"]["sessions"]["OPTIONS"]
     for name in ("SENTINEL_KWARGS", "SOCKET_TIMEOUT", "SOCKET_CONNECT_TIMEOUT"):
@@ -142,6 +143,18 @@ def test_primary_and_first_sentinel_may_be_silent_together(
         redis.sentinels[0].freeze()
         assert isinstance(outcome(str(store.session_key)), StoreUnavailable)
         assert first_answer(str(store.session_key)) == dict(store.items())
+
+
+@pytest.mark.race
+def test_connections_that_are_forgotten_are_closed(redis: Sentinels) -> None:
+    with override_settings(**entry(redis)):
+        assert not SessionStore().exists("x" * 32)
+        pool: Any = connection_for("sessions").client.connection_pool
+        pools = [pool, *(each.connection_pool for each in sentinels_of(pool))]
+        made = [each for pool in pools for each in pool._available_connections]
+        assert len([each for each in made if each._sock]) == 2  # a sentinel, a server
+        forget_connections()
+        assert not [each for each in made if each._sock]
 
 
 @pytest.mark.race

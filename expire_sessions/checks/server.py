@@ -9,6 +9,7 @@ from redis.exceptions import ResponseError
 from expire_sessions.checks.cache import UsableCache, usable_cache
 from expire_sessions.checks.messages import Section, error, warning
 from expire_sessions.checks.rights import check_rights
+from expire_sessions.connections import close
 
 __all__ = ["check_server"]
 
@@ -24,8 +25,7 @@ def check_server(**kwargs: Any) -> list[CheckMessage]:
     try:
         return _ask(usable)
     finally:
-        if pool := getattr(usable.client, "connection_pool", None):
-            pool.disconnect()
+        close(usable.client)
 
 
 def _ask(usable: UsableCache) -> list[CheckMessage]:
