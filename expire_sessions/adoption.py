@@ -4,8 +4,8 @@ They join the index of their user, so that they count for the limit and end with
 out everywhere". Nobody is signed out here: the limit is enforced at the user's next
 save.
 
-Both walks go in steps of some hundred sessions and may be repeated at any time: what
-has been taken in is left as it is.
+Both walks go in steps of some hundred sessions, and can be stopped and resumed. What
+has been taken in is left as it is, and what has ended here since is not copied again.
 """
 
 import datetime
@@ -19,9 +19,11 @@ from django.utils import timezone
 
 from expire_sessions import history
 from expire_sessions.connections import Connection, session_connection
+from expire_sessions.endings import Live
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.index import BATCH, Index, Stored
-from expire_sessions.keys import is_session_key, session_id
+from expire_sessions.keys import SessionKey, is_session_key, session_id
+from expire_sessions.models import LoggedSession
 from expire_sessions.payloads import data_in, user_id_in
 
 __all__ = ["Adopted", "adopt_payloads", "adopt_rows"]
@@ -43,6 +45,9 @@ class Adopted:
     """Sessions of users, which are in their index now."""
 
     anonymous: int = 0
+
+    ended: int = 0
+    """They were copied before and have ended since: not copied again."""
 
     unreadable: int = 0
     """Payloads that the cache's serializer, or rows that the engine, cannot read."""
@@ -130,26 +135,50 @@ def _copied(
     index, now = Index(connection), timezone.now()
     stored: list[Stored] = []
     owners: dict[str, str | None] = {}
+    ended = _ended_here(rows)
     for row in rows:
-        data = store(row.session_key).decode(row.session_data)
         age = (row.expire_date - now) // A_MILLISECOND
-        if data and age > 0 and is_session_key(row.session_key):
-            stored.append(Stored(row.session_key, connection.encode(data), age))
-            owners[row.session_key] = user_id_in(data)
+        if row.session_key in ended or age <= 0 or not is_session_key(row.session_key):
+            continue
+        key = SessionKey(row.session_key)
+        data = store(key).decode(row.session_data)
+        payload = _encoded(connection, data) if data else None
+        if payload is not None:
+            stored.append(Stored(key, payload, age))
+            owners[key] = user_id_in(data)
     index.store_many(stored)
     return Adopted(
         cursor=cursor,
         part=part,
         indexed=_join(index, owners),
         anonymous=sum(1 for owner in owners.values() if owner is None),
-        unreadable=len(rows) - len(owners),
+        ended=len(ended),
+        unreadable=len(rows) - len(owners) - len(ended),
     )
+
+
+def _ended_here(rows: list[Any]) -> set[str]:
+    """Return the keys of sessions that were taken in before, and have ended since."""
+    names = {session_id(row.session_key): row.session_key for row in rows}
+    ended = LoggedSession.objects.ended().filter(session_id__in=names)
+    return {names[name] for name in ended.values_list("session_id", flat=True)}
+
+
+def _encoded(connection: Connection, data: dict[str, Any]) -> bytes | None:
+    """Return the payload, or None where the cache's serializer cannot write it."""
+    try:
+        return connection.encode(data)
+    except Exception:  # noqa: BLE001 - serializers raise what they like
+        return None
 
 
 def _join(index: Index, owners: dict[str, str | None]) -> int:
     sessions = [(owner, key) for key, owner in owners.items() if owner is not None]
     joined = index.join(sessions)
-    history.confirm([(owner, session_id(key)) for owner, key in joined])
+    found = zip(joined, index.seen(joined), strict=True)
+    history.confirm(
+        [Live(owner, session_id(key), seen) for (owner, key), seen in found if seen]
+    )
     return len(joined)
 
 

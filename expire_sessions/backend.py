@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from expire_sessions.calls import Unfinished
 from expire_sessions.conf import conf
 from expire_sessions.connections import session_connection
-from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.endings import Ended, Live, tell_ended
 from expire_sessions.exceptions import (
     StoreRefused,
     StoreUnavailable,
@@ -26,7 +26,13 @@ from expire_sessions.exceptions import (
 )
 from expire_sessions.index import Index, Mode, Outcome, Saved
 from expire_sessions.installed import refuse_without_app
-from expire_sessions.keys import PAYLOAD, is_session_key, new_session_key, session_id
+from expire_sessions.keys import (
+    PAYLOAD,
+    SessionKey,
+    is_session_key,
+    new_session_key,
+    session_id,
+)
 from expire_sessions.limits import LazyUser, Limits, limits_for
 from expire_sessions.loaded import expect_user
 from expire_sessions.occasions import Occasion
@@ -219,6 +225,8 @@ class SessionStore(SessionBase):
         data = self._get_session(no_load=must_create)
         if self.session_key is None:  # loaded just now, and not there
             raise UpdateError
+        if self._next_key is not None and not self._is_new:
+            self._finish_rotation(data)
         if self._user_id not in (None, user_id_in(data)):
             self._leave()
         if self._is_new and not must_create:
@@ -268,6 +276,16 @@ class SessionStore(SessionBase):
             self._vanish()
         self.modified = True
 
+    async def aexists(self, session_key: str | None) -> bool:
+        """See ``exists``."""
+        session_key = None if session_key is None else SessionKey(session_key)
+        return await sync_to_async(self.exists)(session_key)
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        """See ``delete``."""
+        session_key = None if session_key is None else SessionKey(session_key)
+        await sync_to_async(self.delete)(session_key)
+
     async def aflush(self) -> None:
         """See ``flush``."""
         await sync_to_async(self.flush)()
@@ -282,6 +300,7 @@ class SessionStore(SessionBase):
         cls.sweep()
 
     @classmethod
+    @without_keys
     def sweep(cls) -> Swept:
         """Drop index members without a session, and have history do its part.
 
@@ -296,9 +315,12 @@ class SessionStore(SessionBase):
         index = Index(session_connection())
         for step in index.sweep():
             live, dropped = live + len(step.live), dropped + len(step.dead)
-            dead = [Ended(user_id, session_id(key)) for user_id, key in step.dead]
+            dead = [Ended(user, session_id(m.session_key)) for user, m in step.dead]
             tell_ended(cls, dead, EndReason.EXPIRED)
-            found = tuple((user_id, session_id(key)) for user_id, key in step.live)
+            found = tuple(
+                Live(user, session_id(member.session_key), member.seen)
+                for user, member in step.live
+            )
             error = error or cls._tell_swept(found)
         if error := error or cls._tell_swept(None):
             raise SweepIncomplete(
@@ -307,7 +329,7 @@ class SessionStore(SessionBase):
         return Swept(live, dropped)
 
     @classmethod
-    def _tell_swept(cls, live: tuple[tuple[str, str], ...] | None) -> Exception | None:
+    def _tell_swept(cls, live: tuple[Live, ...] | None) -> Exception | None:
         results = sessions_swept.send_robust(sender=cls, live=live)
         return next((e for _, e in results if isinstance(e, Exception)), None)
 
@@ -500,6 +522,12 @@ class SessionStore(SessionBase):
         if not self._end(self.session_key, self._flush_reason):
             raise UpdateError  # it was ended elsewhere, and does not come back
         self._draw_key()
+
+    def _finish_rotation(self, data: dict[str, Any]) -> None:
+        """Repeat a rotation without a reply: it may have moved the session."""
+        self._rotate(data)
+        if self.session_key is None:
+            raise UpdateError
 
     def _rotate(self, data: dict[str, Any]) -> None:
         old = self._key

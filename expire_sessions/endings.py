@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import session_ended, sessions_ended
 
-__all__ = ["Ended", "tell_ended"]
+__all__ = ["Ended", "Live", "tell_ended"]
 
 NOTHING: Final[Mapping[str, object]] = {}
 
@@ -23,6 +23,15 @@ class Ended:
 
     previous_ids: tuple[str, ...] = ()
     """Ids that it had in the last minute: its row may not have followed yet."""
+
+
+class Live(NamedTuple):
+    """A session that was found live."""
+
+    user_id: str
+    session_id: str
+    seen: int
+    """Microseconds since 1970, by the clock of Redis."""
 
 
 def tell_ended(

@@ -10,16 +10,17 @@ Always write the row first, then read Redis again; the last reader corrects any 
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.utils import timezone
 
 from expire_sessions.calls import Unfinished
+from expire_sessions.clock import time_of
 from expire_sessions.conf import conf
 from expire_sessions.connections import session_connection
-from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.endings import Ended, Live, tell_ended
 from expire_sessions.index import Index, Member
 from expire_sessions.keys import session_id
 from expire_sessions.limits import limits_for
@@ -28,7 +29,6 @@ from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.users import pk_of, user_id_of_pk
 
 __all__ = [
-    "Live",
     "confirm",
     "note_ends",
     "prune",
@@ -41,11 +41,6 @@ logger: Final = logging.getLogger("expire_sessions")
 
 USERS: Final = 100
 """Users in one step of a sweep."""
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Live = tuple[str, str]
-"""User id and session id of a live session."""
 
 
 def settle(user_id: str, live: frozenset[str]) -> None:
@@ -61,20 +56,28 @@ def settle(user_id: str, live: frozenset[str]) -> None:
     gone = [row for name, row in known.items() if row.active and name not in live]
     if gone:
         followed = _close(gone, [user_id])
-        known |= dict.fromkeys(followed, gone[0])  # they have a row now
-    _agree([(user_id, name) for name in live], known)
+        known |= dict.fromkeys(followed, gone[0])  # they have an active row now
+    _agree([Live(user_id, name, 0) for name in live], known)
 
 
 def confirm(live: Collection[Live]) -> None:
     """Make the rows of sessions say that they are live. One query for 500 that do."""
-    rows = LoggedSession.objects.filter(session_id__in=[name for _, name in live])
+    rows = LoggedSession.objects.filter(session_id__in=[one.session_id for one in live])
     known = {row.session_id: row for row in rows}
-    if movers := {user_id for user_id, name in live if name not in known}:
-        # A rotation may be on its way to its row.
-        for step in _active(_pks_of(movers)):
-            for previous_id, name in _follow(step).items():
-                known[name] = next(row for row in step if row.session_id == previous_id)
+    if missing := [one.session_id for one in live if one.session_id not in known]:
+        known |= _arrived(missing)
     _agree(live, known)
+
+
+def _arrived(session_ids: list[str]) -> dict[str, LoggedSession]:
+    """Let the rows of sessions follow rotations that are on their way to them."""
+    origins = _index().origins(session_ids)
+    names = {before: name for name, ids in origins.items() for before in ids}
+    rows = LoggedSession.objects.filter(session_id__in=names).active()
+    found = {names[row.session_id]: row for row in rows} if names else {}
+    for name, row in found.items():
+        LoggedSession.objects.follow(row.session_id, name)
+    return found
 
 
 def sweep() -> None:
@@ -131,7 +134,11 @@ def prune_as_allowed(user_id: str) -> None:
 
 def _agree(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
     """Put right the rows of live sessions: ``rows``, where there is one, by its id."""
-    ended = {n: row for _, n in live if (row := rows.get(n)) and not row.active}
+    ended = {
+        one.session_id: row
+        for one in live
+        if (row := rows.get(one.session_id)) and not row.active
+    }
     found_gone = [n for n, row in ended.items() if row.end_reason in FOUND_GONE]
     if found_gone:
         LoggedSession.objects.reopen(found_gone)
@@ -142,51 +149,60 @@ def _agree(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
         for name, row in ended.items()
         if row.end_reason not in FOUND_GONE and row.ended_at and row.ended_at < before
     }
-    odd = [(user_id, n) for user_id, n in live if n in back or n not in rows]
-    for user_id, members in _members_of(odd).items():
-        for member in members:
-            if row := back.get(session_id(member.session_key)):
-                _end_again(user_id, member, row)
-        missing = [m for m in members if session_id(m.session_key) not in rows]
-        _log_unknown(user_id, missing)
+    _end_again([one for one in live if one.session_id in back], back)
+    _log_unknown([one for one in live if one.session_id not in rows])
 
 
-def _members_of(live: Collection[Live]) -> dict[str, list[Member]]:
-    """Return what the index still knows of these sessions, by user."""
-    if not live:
-        return {}
-    names = {name for _, name in live}
-    user_ids = list({user_id for user_id, _ in live})
-    return {
-        user_id: [m for m in members if session_id(m.session_key) in names]
+def _members_of(live: Collection[Live]) -> list[tuple[str, Member]]:
+    """Return what the index knows of these sessions, each with its user's id."""
+    names = {one.session_id for one in live}
+    user_ids = list({one.user_id for one in live})
+    return [
+        (user_id, member)
         for user_id, members in zip(user_ids, _index().members(user_ids), strict=True)
-    }
+        for member in members
+        if session_id(member.session_key) in names
+    ]
 
 
-def _end_again(user_id: str, member: Member, row: LoggedSession) -> None:
-    """End a session that had ended: a replica that lagged was made the primary."""
-    name = session_id(member.session_key)
-    logger.warning(
-        "Session %s had ended (%s) and was live again, as after a failover: ended.",
-        name,
-        row.end_reason,
-    )
-    call = Unfinished().name(name)
-    if _index().remove(member.session_key, user_id, call).payload:
-        ended = [Ended(user_id, name)]
-        tell_ended(LoggedSession, ended, EndReason(row.end_reason))
+def _end_again(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
+    """End sessions that had ended: a replica that lagged was made the primary."""
+    for user_id, member in _members_of(live) if live else ():
+        name = session_id(member.session_key)
+        reason = rows[name].end_reason
+        logger.warning(
+            "Session %s had ended (%s) and was live again, as after a failover: ended.",
+            name,
+            reason,
+        )
+        call = Unfinished().name(name)
+        if _index().remove(member.session_key, user_id, call).payload:
+            known = reason in set(EndReason)
+            tell_ended(
+                LoggedSession,
+                [Ended(user_id, name)],
+                EndReason(reason) if known else EndReason.ENDED,
+            )
 
 
-def _log_unknown(user_id: str, members: list[Member]) -> None:
+def _log_unknown(live: Collection[Live]) -> None:
     """Write the rows that live sessions do not have: adopted, or their write failed."""
+    if any(not one.seen for one in live):
+        live = [
+            Live(user_id, session_id(member.session_key), member.seen)
+            for user_id, member in _members_of(live)
+        ]
+    pks = {one.user_id: pk for one in live for pk in _pks_of([one.user_id])}
+    users = get_user_model()._default_manager.filter(pk__in=set(pks.values()))
+    known = set(users.values_list("pk", flat=True)) if live else set()
     rows = [
         LoggedSession(
-            user_id=pk,
-            session_id=session_id(member.session_key),
-            date_logged=EPOCH + timedelta(microseconds=member.seen),
+            user_id=pks[one.user_id],
+            session_id=one.session_id,
+            date_logged=time_of(one.seen),
         )
-        for pk in _pks_of([user_id])
-        for member in members
+        for one in live
+        if pks.get(one.user_id) in known  # no row for a user that was deleted
     ]
     # A transaction under way may hold one of them.
     LoggedSession.objects.bulk_create(rows, BATCH, ignore_conflicts=True)
@@ -251,7 +267,7 @@ def _active(pks: list[Any]) -> Iterator[list[LoggedSession]]:
 def _users() -> Iterator[list[Any]]:
     """Yield the users whose rows may not agree, in steps."""
     suspects = (
-        LoggedSession.objects.filter(Q(ended_at=None) | Q(end_reason=EndReason.LOST))
+        LoggedSession.objects.active()
         .order_by("user_id")
         .values_list("user_id", flat=True)
         .distinct()

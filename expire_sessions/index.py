@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from expire_sessions import scripts
 from expire_sessions.connections import Connection
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
-from expire_sessions.keys import PAYLOAD, Keys, session_id
+from expire_sessions.keys import PAYLOAD, Keys, SessionKey, session_id
 from expire_sessions.tracebacks import without_frames
 
 __all__ = [
@@ -37,6 +38,10 @@ logger: Final = logging.getLogger("expire_sessions")
 
 BATCH: Final = 500
 """Keys in one step of a sweep: a few tenths of a millisecond of the server's time."""
+
+PAGE: Final = 100
+PAGES: Final = 10
+"""Members that are looked at for a list of live sessions, and how often at most."""
 
 INDEXES: Final = 100
 """Indexes in one step of a sweep."""
@@ -125,11 +130,11 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Some members that a sweep has looked at, each as user id and session key."""
+    """Some members that a sweep has looked at, each with its user's id."""
 
-    live: list[tuple[str, str]]
+    live: list[tuple[str, Member]]
 
-    dead: list[tuple[str, str]]
+    dead: list[tuple[str, Member]]
     """They had no payload, and were dropped."""
 
 
@@ -283,13 +288,13 @@ class Index:
         names = [keys.payload(old), keys.payload(new), keys.moved(session_id(old))]
         arguments = [old, new, payload, age]
         if user_id is not None:
-            names.append(keys.index(user_id))
-            arguments.append(_note(keys, new, user_id))
+            names += [keys.moved(session_id(new)), keys.index(user_id)]
+            arguments += [_note(keys, new, user_id), session_id(old)]
         reply = self._ask(scripts.ROTATE.run, self._client, names, arguments)
         if reply is None:
             return None
         key, *others = reply
-        return _text(key), others[0] if others else payload
+        return SessionKey(_text(key)), others[0] if others else payload
 
     def successors(self, session_ids: Iterable[str]) -> dict[str, list[str]]:
         """Return the ids that rotations of this minute gave to sessions, latest last.
@@ -303,21 +308,57 @@ class Index:
             for name in ids:
                 pipeline.get(self._keys.moved(name))
             replies = zip(ids, self._ask(_replies, pipeline), strict=True)
-            found = {old: json.loads(note)["id"] for old, note in replies if note}
+            notes = {old: json.loads(note) for old, note in replies if note}
+            found = {old: note["id"] for old, note in notes.items() if "id" in note}
             moves |= found
             ids = [name for name in found.values() if name not in moves]
         return {old: list(_way(moves, old)) for old in moves}
 
-    def newest(self, user_id: str, most: int) -> list[Member]:
-        """Return the live ones among the ``most`` last seen sessions, last seen first.
+    def origins(self, session_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Return the ids that sessions had before rotations of this minute.
 
-        Two round trips. No payload is read.
+        The oldest first. One round trip.
         """
+        ids = list(session_ids)
+        pipeline = self._client.pipeline(transaction=False)
+        for name in ids:
+            pipeline.get(self._keys.moved(name))
+        replies = zip(ids, self._ask(_replies, pipeline), strict=True)
+        notes = {name: json.loads(note) for name, note in replies if note}
+        return {name: note["from"] for name, note in notes.items() if "from" in note}
+
+    def newest(self, user_id: str, most: int) -> list[Member]:
+        """Return the ``most`` live sessions that were last seen, last seen first.
+
+        Two round trips; two more, ten times at most, where so many of them have expired
+        that others have to take their place. No payload is read.
+        """
+        found: list[Member] = []
+        size = max(most, PAGE)
+        for page in range(PAGES if most > 0 else 0):
+            known = self._page(user_id, page * size, size)
+            found += self._only_live(known)
+            if len(found) >= most or len(known) < size:
+                break
+        return found[:most]
+
+    def _page(self, user_id: str, start: int, most: int) -> list[Member]:
         pipeline = self._client.pipeline(transaction=False)
         index = self._keys.index(user_id)
-        pipeline.zrange(index, 0, most - 1, desc=True, withscores=True)
+        end = start + most - 1
+        pipeline.zrange(index, start, end, desc=True, withscores=True)
         (reply,) = self._ask(_replies, pipeline)
-        return self._only_live([Member(_text(key), int(seen)) for key, seen in reply])
+        return [Member(SessionKey(_text(key)), int(seen)) for key, seen in reply]
+
+    def seen(self, sessions: Iterable[tuple[str, str]]) -> list[int]:
+        """Return when sessions were last seen, each a user id and a session key.
+
+        0 where it is in no index. One round trip.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for user_id, key in sessions:
+            pipeline.zscore(self._keys.index(user_id), key)
+        return [int(score or 0) for score in self._ask(_replies, pipeline)]
 
     def known(self, user_id: str) -> list[str]:
         """Return all session keys in a user's index, also of sessions that expired.
@@ -332,11 +373,11 @@ class Index:
         """Return the live sessions of each user, in no order.
 
         Two round trips for all users together, and two more for each 500 sessions of
-        one user. No payload is read.
+        one user. No payload is read. What is no index is logged and left out.
         """
         names = [self._keys.index(user_id) for user_id in user_ids]
         found: dict[str, dict[str, Member]] = {name: {} for name in names}
-        for page in self._scan(names, _replies_by_name):
+        for page in self._scan(names, _indexes_of):
             live = self._only_live([member for _, member in page])
             alive = {member.session_key for member in live}
             for name, member in page:
@@ -355,9 +396,7 @@ class Index:
         indexes = map(_text, found)
         while batch := self._ask(list, islice(indexes, INDEXES)):
             for page in self._scan(batch, _indexes_of):
-                yield self._drop_dead(
-                    [(name, member.session_key) for name, member in page]
-                )
+                yield self._drop_dead(page)
 
     def payload_page(self, cursor: int) -> tuple[int, list[str]]:
         """Return some session keys that have a payload, and where to go on; 0: the end.
@@ -370,12 +409,12 @@ class Index:
         return int(following), [self._keys.session_key(_text(name)) for name in names]
 
     def read_many(self, session_keys: Iterable[str]) -> list[bytes | None]:
-        """Return their payloads; None where one is not live. One round trip."""
+        """Return their payloads; None where there is none. One round trip."""
         pipeline = self._client.pipeline(transaction=False)
         for key in session_keys:
             pipeline.get(self._keys.payload(key))
-        payloads: list[bytes | None] = self._ask(_replies, pipeline)
-        return payloads
+        replies = self._ask(partial(pipeline.execute, raise_on_error=False))
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def store_many(self, sessions: Iterable[Stored]) -> None:
         """Write payloads; one that exists stays as it is. One round trip."""
@@ -417,7 +456,7 @@ class Index:
                 pipeline.zscan(index, cursor, count=BATCH)
             replies = self._ask(read, list(cursors), pipeline)
             members = [
-                (index, Member(_text(key), int(seen)))
+                (index, Member(SessionKey(_text(key)), int(seen)))
                 for index, (_, found) in replies.items()
                 for key, seen in found
             ]
@@ -425,19 +464,19 @@ class Index:
                 yield members[at : at + BATCH]
             cursors = {index: reply[0] for index, reply in replies.items() if reply[0]}
 
-    def _drop_dead(self, members: list[tuple[str, str]]) -> Step:
+    def _drop_dead(self, page: list[tuple[str, Member]]) -> Step:
         # A payload that is gone never comes back, so nothing can happen in between.
-        live = self._live([key for _, key in members])
+        alive = self._live([member.session_key for _, member in page])
+        step = Step(live=[], dead=[])
         pipeline = self._client.pipeline(transaction=False)
-        dead = [(index, key) for index, key in members if key not in live]
-        for index, key in dead:
-            pipeline.zrem(index, key)
+        for index, member in page:
+            is_live = member.session_key in alive
+            found = step.live if is_live else step.dead
+            found.append((self._keys.user_id(index), member))
+            if not is_live:
+                pipeline.zrem(index, member.session_key)
         self._ask(_replies, pipeline)
-        user_id = self._keys.user_id
-        return Step(
-            live=[(user_id(index), key) for index, key in members if key in live],
-            dead=[(user_id(index), key) for index, key in dead],
-        )
+        return step
 
     def _only_live(self, members: list[Member]) -> list[Member]:
         live = self._live([member.session_key for member in members])
@@ -514,9 +553,9 @@ def _saved(reply: Any) -> Saved:
     outcome, evicted, gone, live, more = reply
     return Saved(
         outcome=Outcome(outcome),
-        evicted=_texts(evicted),
-        gone=_texts(gone),
-        live=None if live is None else _texts(live),
+        evicted=_keys(evicted),
+        gone=_keys(gone),
+        live=None if live is None else _keys(live),
         more=bool(more),
     )
 
@@ -525,6 +564,10 @@ def _way(moves: dict[str, str], name: str) -> Iterator[str]:
     while name in moves:
         name = moves[name]
         yield name
+
+
+def _keys(reply: list[bytes]) -> tuple[SessionKey, ...]:
+    return tuple(SessionKey(key.decode()) for key in reply)
 
 
 def _texts(reply: list[bytes]) -> tuple[str, ...]:

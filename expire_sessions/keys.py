@@ -36,7 +36,14 @@ from django.utils.crypto import get_random_string
 
 from expire_sessions.exceptions import InvalidSetup
 
-__all__ = ["PAYLOAD", "Keys", "is_session_key", "new_session_key", "session_id"]
+__all__ = [
+    "PAYLOAD",
+    "Keys",
+    "SessionKey",
+    "is_session_key",
+    "new_session_key",
+    "session_id",
+]
 
 INDEX: Final = "expire_sessions:index:"
 MADE: Final = "expire_sessions:made:"
@@ -49,6 +56,19 @@ SHORTEST: Final = 8
 LONGEST: Final = 128
 """Characters of a session key at most. Django's have 32; anything longer than
 this was not made here, and is not worth a request to Redis."""
+
+
+class SessionKey(str):
+    """A session key that error reports do not show.
+
+    They show ``repr()`` of the variables around an error; this one's is the session's
+    id.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<session {session_id(self)}>"
 
 
 def new_session_key() -> str:
@@ -135,10 +155,10 @@ class Keys:
         """The pattern for SCAN that matches each payload of this alias."""
         return self._pattern(PAYLOAD)
 
-    def session_key(self, payload_key: str) -> str:
+    def session_key(self, payload_key: str) -> SessionKey:
         """Return whose payload this is: the reverse of ``payload``."""
         head, tail = self.frame(PAYLOAD)
-        return payload_key.removeprefix(head).removesuffix(tail)
+        return SessionKey(payload_key.removeprefix(head).removesuffix(tail))
 
     def _pattern(self, prefix: str) -> str:
         head, tail = map(_escape, self.frame(prefix))

@@ -14,15 +14,16 @@ from typing import Any, Final
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import setting_changed
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.db.models.signals import post_init
+from django.utils import timezone
 
 from expire_sessions import history, signals
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
 from expire_sessions.conf import KNOWN, conf
 from expire_sessions.connections import forget_connections
-from expire_sessions.endings import Ended
+from expire_sessions.endings import Ended, Live
 from expire_sessions.loaded import note_user
 from expire_sessions.models import LoggedSession, own_savepoint
 from expire_sessions.reasons import FOUND_GONE, EndReason
@@ -131,13 +132,22 @@ def _logged(write: Callable[..., None]) -> Callable[..., None]:
 def write_row(
     *, user_id: str, session_id: str, context: Mapping[str, Any], **kwargs: object
 ) -> None:
-    """Log a login, before its session can be ended by another. One insert."""
-    LoggedSession.objects.create(
-        user_id=pk_of(user_id),
-        session_id=session_id,
-        ip=context.get("ip"),
-        user_agent=context.get("user_agent") or "",
-    )
+    """Log a login, before its session can be ended by another. One insert.
+
+    A key that was used before, and is saved anew, has a row: that is of this login now.
+    """
+    login = {
+        "user_id": pk_of(user_id),
+        "ip": context.get("ip"),
+        "user_agent": context.get("user_agent") or "",
+    }
+    try:
+        with own_savepoint():
+            LoggedSession.objects.create(session_id=session_id, **login)
+    except IntegrityError:
+        LoggedSession.objects.filter(session_id=session_id).update(
+            **login, date_logged=timezone.now(), ended_at=None, end_reason=""
+        )
 
 
 @_logged
@@ -191,7 +201,7 @@ def _owners(ended: tuple[Ended, ...]) -> set[str]:
 
 
 @_beside_the_loop
-def sweep_rows(*, live: tuple[history.Live, ...] | None, **kwargs: object) -> None:
+def sweep_rows(*, live: tuple[Live, ...] | None, **kwargs: object) -> None:
     """Put right the rows of live sessions; at the end, close those that have none.
 
     What it raises is for ``clearsessions`` to tell.

@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from expire_sessions.calls import Unfinished
+from expire_sessions.clock import time_of
 from expire_sessions.connections import session_connection
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.index import Index, Member, Removed
@@ -36,8 +37,6 @@ BATCH: Final = 100
 
 PAGE: Final = 100
 """Sessions listed where nothing else is asked for."""
-
-EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ class UserSessions:
     ) -> SessionInfo:
         return SessionInfo(
             session_id=name,
-            last_seen=EPOCH + datetime.timedelta(microseconds=member.seen),
+            last_seen=time_of(member.seen),
             is_current=member.session_key == self._current_key,
             since=row.date_logged if row else None,
             ip=row.ip if row else None,

@@ -105,8 +105,7 @@ look at those that were in no index.
 
 Arguments:
     sender: the session store's class.
-    live (tuple[tuple[str, str], ...] or None): user id and session id of those that are
-        live.
+    live (tuple[expire_sessions.endings.Live, ...] or None): those that are live.
 """
 
 

@@ -1,7 +1,9 @@
 """Sessions of before the switch are taken in by a command, and nobody is signed out."""
 
 import io
+import pickle
 import re
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from expire_sessions import adoption
 from expire_sessions.adoption import Adopted, adopt_payloads
@@ -38,6 +41,16 @@ def with_engine(engine: str, user: Any, **data: object) -> Client:
     return browser
 
 
+class Anything:
+    """A serializer of the project's that takes what JSON does not."""
+
+    def dumps(self, data: Any) -> bytes:
+        return pickle.dumps(data)
+
+    def loads(self, data: bytes) -> Any:
+        return pickle.loads(data)  # noqa: S301 - written by this test
+
+
 def who(browser: Client) -> str:
     return browser.get("/whoami/").content.decode()
 
@@ -54,7 +67,8 @@ def test_sessions_of_before_count_and_end_with_the_others(ann: Any) -> None:
     with_engine("cache", None, cart=1)
     said = index_sessions()
     assert said == (
-        "6 sessions of users are in their index, 1 are anonymous, 0 cannot be read.\n"
+        "6 sessions of users are in their index, 1 are anonymous, 0 had ended here,"
+        " 0 cannot be read.\n"
     )
     assert len(UserSessions(ann).list()) == 6
     assert UserSessions(ann).end_all() == 6
@@ -115,6 +129,58 @@ def test_what_is_in_redis_already_stays_as_it_is(ann: Any) -> None:
     browser.get("/set/x/2/")
     index_sessions("--from", "db")
     assert browser.get("/get/x/").content == b"2"
+
+
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_what_has_ended_here_is_not_copied_again(ann: Any, minutes: int) -> None:
+    browser = with_engine("db", ann)
+    index_sessions("--from", "db")
+    browser.get("/logout/")
+    ago = timezone.now() - timedelta(minutes=minutes)
+    LoggedSession.objects.update(ended_at=ago)
+    assert "1 had ended here" in index_sessions("--from", "db")
+    assert UserSessions(ann).list() == []
+
+
+def test_a_row_that_the_caches_serializer_cannot_write_is_counted(ann: Any) -> None:
+    with override_settings(SESSION_SERIALIZER="tests.test_adoption.Anything"):
+        with_engine("db", ann, found={1, 2})
+        assert "1 cannot be read" in index_sessions("--from", "db")
+
+
+def test_a_key_of_another_type_under_a_payloads_name_is_passed_over(
+    ann: Any, server: redis.Redis
+) -> None:
+    with_engine("cache", ann)
+    server.rpush(connection_for("default").keys.payload("z" * 32), "x")
+    assert index_sessions().startswith("1 sessions of users are in their index")
+
+
+@override_settings(USE_TZ=False)
+def test_a_project_without_time_zones_moves_in_as_well(ann: Any) -> None:
+    with_engine("cache", ann)
+    index_sessions()
+    call_command("clearsessions")
+    (info,) = UserSessions(ann).list()
+    assert info.since is not None
+    assert info.since == info.last_seen
+
+
+@override_settings(EXPIRE_MAX_USERS=0)
+def test_a_user_with_many_sessions_costs_no_more_for_each(
+    ann: Any, server: redis.Redis
+) -> None:
+    def commands(count: int) -> int:
+        for _ in range(count):
+            with_engine("cache", ann)
+        server.config_resetstat()
+        index_sessions()
+        server.info("commandstats")
+        stats: dict[str, Any] = server.info("commandstats")
+        return int(sum(found["calls"] for found in stats.values()))
+
+    few = commands(600)
+    assert commands(1800) < 4.5 * few, "four times as many by now"
 
 
 @pytest.fixture

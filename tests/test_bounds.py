@@ -113,6 +113,37 @@ def test_a_list_is_a_page(ann: Any) -> None:
     assert len(UserSessions(ann).list(most=7)) == 7
 
 
+def test_a_list_finds_those_that_are_live_among_the_expired(ann: Any) -> None:
+    with override_settings(EXPIRE_MAX_USERS=0):
+        store = sign_in(ann)
+        keys = copies(ann, store, 2 * PAGE)
+    redis = connection_for("default")
+    redis.client.delete(*map(redis.keys.payload, keys[3:]))
+    assert len(UserSessions(ann).list(most=10)) == 4
+    assert UserSessions(ann).list(most=0) == []
+
+
+def test_a_repeated_login_knows_that_there_are_more_to_end(ann: Any) -> None:
+    with override_settings(EXPIRE_MAX_USERS=0):
+        copies(ann, sign_in(ann), 1500)
+    index = Index(connection_for("default"))
+    found = [
+        index.place(
+            Mode.NEW,
+            "n" * 32,
+            call="call",
+            user_id=ann._meta.pk.value_to_string(ann),
+            payload=b"{}",
+            age=60_000,
+            limit=1,
+            entering=True,
+        )
+        for _ in range(2)
+    ]
+    assert [saved.more for saved in found] == [True, True]
+    assert found[0].evicted == found[1].evicted
+
+
 def test_ending_many_is_a_round_trip_for_a_hundred(
     ann: Any, server: redis.Redis
 ) -> None:

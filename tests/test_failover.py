@@ -171,6 +171,49 @@ def test_a_session_of_another_user_model_gets_no_row(ann: Any) -> None:
     assert store.exists(store.session_key)
 
 
+def test_a_key_that_is_used_again_is_the_login_that_uses_it(ann: Any) -> None:
+    store = sign_in(ann)
+    data, key = dict(store.items()), store.session_key
+    store.delete()
+    an_hour_passes()
+    again = SessionStore(key)
+    again.update(data)
+    again._session_key = key
+    again.save(must_create=True)
+    sweep()
+    assert again.exists(key)
+    assert live(ann) == active(ann) == {session_id(str(key))}
+
+
+def test_a_user_that_was_deleted_gets_no_rows(ann: Any) -> None:
+    store = sign_in(ann)
+    ann.delete()
+    sweep()
+    assert LoggedSession.objects.count() == 0
+    assert store.exists(store.session_key)
+
+
+@override_settings(USE_TZ=False)
+def test_a_project_without_time_zones_gets_its_rows_too(ann: Any) -> None:
+    sign_in(ann)
+    LoggedSession.objects.all().delete()
+    sweep()
+    assert live(ann) == active(ann) != set()
+
+
+def test_a_broken_index_of_one_user_stops_the_sweep_of_nobody(
+    ann: Any, bob: Any, server: redis.Redis
+) -> None:
+    keys = connection_for("default").keys
+    for user in (ann, bob):
+        sign_in(user)
+    server.flushall()
+    server.set(keys.index(str(ann.pk)), "something else")
+    an_hour_passes()
+    sweep()
+    assert reasons(ann) == reasons(bob) == ["expired"]
+
+
 def test_a_key_that_is_no_index_is_left_alone_and_logged(
     ann: Any, server: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ PACKAGE = Path(str(expire_sessions.__file__)).parent
 
 FLOORS = {
     "calls": 0,
+    "clock": 0,
     "exceptions": 0,
     "occasions": 0,
     "reasons": 0,

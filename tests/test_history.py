@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model, login
 from django.contrib.sessions.backends.base import UpdateError
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -527,9 +527,14 @@ def break_the_history(user: Any) -> None:
     """Sign in where no row can be written, then break the payload: both are logged."""
     taken = SessionStore()
     taken.create()
-    LoggedSession.objects.create(user=user, session_id=session_id(taken._key))
     taken["_auth_user_id"] = str(user.pk)
-    taken.save()
+
+    def refuse(*args: object) -> None:
+        raise OperationalError("no database today")
+
+    with connection.execute_wrapper(refuse):
+        taken.save()
+    LoggedSession.objects.create(user=user, session_id=session_id(taken._key))
     redis = connection_for("default")
     redis.client.set(redis.keys.payload(taken._key), b"no payload")
     SessionStore(taken.session_key).load()

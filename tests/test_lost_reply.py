@@ -147,6 +147,40 @@ def name_of(store: SessionStore) -> str:
     return session_id(str(store.session_key))
 
 
+def test_what_was_changed_before_the_repetition_is_written(
+    ann: Any, bob: Any, proxy: Proxy
+) -> None:
+    cache: dict[str, Any] = settings.CACHES["default"]
+    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
+        make_scripts_known(bob)
+        store = SessionStore()
+        store["a"] = 1
+        proxy.lose_reply_to(scripts.SAVE.digest.encode())
+        with pytest.raises(StoreUnavailable):
+            store.save()
+        store["b"] = 2
+        store.save()
+        assert dict(SessionStore(store.session_key).items()) == {"a": 1, "b": 2}
+        connection_for("default").client.connection_pool.disconnect()
+
+
+def test_a_save_after_a_rotation_without_a_reply_finds_the_session(
+    ann: Any, bob: Any, proxy: Proxy
+) -> None:
+    cache: dict[str, Any] = settings.CACHES["default"]
+    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
+        make_scripts_known(bob)
+        store = sign_in(ann)
+        proxy.lose_reply_to(scripts.ROTATE.digest.encode())
+        with pytest.raises(StoreUnavailable):
+            store.cycle_key()
+        store["x"] = 1
+        store.save()
+        assert SessionStore(store.session_key)["x"] == 1
+        assert listed(ann) == [name_of(store)]
+        connection_for("default").client.connection_pool.disconnect()
+
+
 def test_an_eviction_is_told_with_its_reason(
     ann: Any, repeat: Repeat, told: Told
 ) -> None:

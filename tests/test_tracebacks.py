@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import redis
 import sentry_sdk
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth import login
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from django.views.debug import ExceptionReporter
@@ -22,8 +24,12 @@ from sentry_sdk.transport import Transport
 from expire_sessions import backend
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
-from expire_sessions.exceptions import StoreUnavailable
+from expire_sessions.exceptions import (
+    StoreUnavailable,
+    SweepIncomplete,
+)
 from expire_sessions.keys import new_session_key, session_id
+from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.sessions import UserSessions
 from tests.server_plugin import another_server
 from tests.workers import sign_in
@@ -196,17 +202,19 @@ def example() -> dict[str, Any]:
     return passed
 
 
-@pytest.fixture
-def sentry() -> Iterator[Kept]:
+@pytest.fixture(params=[False, True], ids=["", "with personal data"])
+def sentry(request: pytest.FixtureRequest) -> Iterator[Kept]:
     """Have Sentry report to a list, set up as in the README's example."""
     kept = Kept()
     options = {**example(), "dsn": "http://key@127.0.0.1:1/1", "traces_sample_rate": 1}
+    options["send_default_pii"] = request.param
     sentry_sdk.init(**options, transport=kept)
     yield kept
     sentry_sdk.get_client().close()
     sentry_sdk.init()
 
 
+@pytest.mark.filterwarnings("ignore:The send_default_pii option")
 @pytest.mark.parametrize("site", ["", "/a"])
 def test_sentry_is_sent_no_session_key(
     ann: Any, broken: Callable[[], None], sentry: Kept, site: str
@@ -219,6 +227,64 @@ def test_sentry_is_sent_no_session_key(
     sentry_sdk.flush()
     assert [sent for sent in sentry.sent if "gave no usable answer" in sent]
     assert not [sent for sent in sentry.sent if key in sent]
+
+
+def fail(*args: object, **kwargs: object) -> None:
+    raise OperationalError("no database today")
+
+
+def test_a_database_that_fails_shows_no_session_key_either(
+    ann: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page that lists sessions, and a login that puts its rows right."""
+    store = sign_in(ann)
+    LoggedSession.objects.all().delete()
+    monkeypatch.setattr(LoggedSessionQuerySet, "for_user", fail)
+    with pytest.raises(OperationalError) as raised:
+        UserSessions(ann).list()
+    assert str(store.session_key) not in report_on(raised.value)
+    monkeypatch.undo()
+    monkeypatch.setattr(LoggedSessionQuerySet, "bulk_create", fail)
+    with pytest.raises(SweepIncomplete) as swept:
+        SessionStore.clear_expired()
+    assert str(store.session_key) not in report_on(swept.value)
+    assert swept.value.__cause__ is not None
+    with override_settings(EXPIRE_MAX_USERS=2):
+        sign_in(ann)
+    (record,) = [
+        r for r in caplog.records if r.name == "expire_sessions" and r.exc_info
+    ]
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], OperationalError)
+    assert str(store.session_key) not in report_on(record.exc_info[1])
+
+
+@pytest.mark.parametrize("method", ["aexists", "adelete"])
+def test_async_methods_that_take_a_key_hide_it_too(
+    ann: Any, broken: Callable[[], None], method: str
+) -> None:
+    store = sign_in(ann)
+    broken()
+    error: StoreUnavailable | None = None
+    try:
+        async_to_sync(getattr(SessionStore(), method))(store.session_key)
+    except StoreUnavailable as raised:
+        error = raised
+    if error is None:
+        assert method == "aexists", "it only reads"
+    else:
+        assert str(store.session_key) not in report_of_package(error)
+
+
+def report_of_package(error: BaseException) -> str:
+    """Return the variables of the frames of this package and of asgiref's threads."""
+    found = []
+    frames = error.__traceback__
+    while frames is not None:
+        if "expire_sessions" in frames.tb_frame.f_code.co_filename:
+            found.append(repr(frames.tb_frame.f_locals))
+        frames = frames.tb_next
+    return "".join(found)
 
 
 def test_no_message_of_redis_py_holds_a_key(

@@ -26,6 +26,8 @@ if note then
   end
 end
 
+-- A key of another type under the index's name is an error: before anything is written.
+if index then redis.call("ZSCORE", index, me) end
 local at, ids = follow({key = me, payload = KEYS[1], moved = KEYS[2], index = index})
 local deleted, removed = 0, 0
 if at then

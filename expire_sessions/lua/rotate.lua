@@ -4,12 +4,14 @@
 -- KEYS  1 old payload
 --       2 new payload
 --       3 moved: where the old key was moved to, for a minute
---       4 index of the user; absent for an anonymous session
+--       4 moved of the new key; absent, with the next, for an anonymous session
+--       5 index of the user
 -- ARGV  1 old session key
 --       2 new session key
 --       3 data of the new payload
 --       4 age in milliseconds
---       5 the note that follow.lua reads; absent for an anonymous session
+--       5 the note that follow.lua reads; absent, with the next, for an anonymous one
+--       6 id of the old session
 --
 -- Returns {session key}: the new one. When another rotation was faster, {session key,
 -- payload} of what that made. nil when the session has ended.
@@ -17,7 +19,7 @@
 
 local A_MINUTE = 60000
 
-local old, new, moved, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local old, new, moved, origin, index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local was, becomes, data, age, note = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 
 if index and redis.call("EXISTS", old) == 0 then
@@ -46,6 +48,12 @@ if index then
   else
     redis.call("PEXPIRE", index, math.max(age, index_life))
   end
-  redis.call("SET", moved, note, "PX", A_MINUTE)
+  local before = redis.call("GET", moved)
+  local from = before and cjson.decode(before).from or {}
+  note = cjson.decode(note)
+  if #from > 0 then note.from = from end
+  redis.call("SET", moved, cjson.encode(note), "PX", A_MINUTE)
+  table.insert(from, ARGV[6])
+  redis.call("SET", origin, cjson.encode({from = from}), "PX", A_MINUTE)
 end
 return {becomes}

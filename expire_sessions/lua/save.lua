@@ -23,9 +23,9 @@
 -- With a name: {outcome, evicted, gone, live, more}. Outcome is 1, or -1 when this is a
 -- repeated call whose session was made, and was ended since. Evicted are the session keys
 -- that were ended for the limit, gone those that were dropped because their payload had
--- expired; a repeated call returns those of its first run. Live are all that are live
--- now, for a login; nil where there are too many to list. More is 1 when there are more
--- to end: call again.
+-- expired; a repeated call returns those of its first run, and writes its data. Live are
+-- all that are live now, for a login; nil where there are too many to list. More is 1
+-- when there are more to end: call again.
 --
 -- All reads come before the first write, and the first write needs no memory where
 -- there is one to make: Redis refuses a script for lack of memory at its first
@@ -85,14 +85,18 @@ local exists = redis.call("EXISTS", payload) == 1
 local note = call and redis.call("GET", made)
 if note and string.sub(note, 1, #call) == call then
   local rest = string.sub(note, #call + 1)
-  local ended = rest == "" and {{}, {}} or cjson.decode(rest)
+  local ended = rest == "" and {{}, {}, 0} or cjson.decode(rest)
   if not exists then return {-1, ended[1], ended[2], false, 0} end
+  if mode == "new" or mode == "update" then  -- its data may have changed since
+    redis.call("PEXPIRE", payload, age)  -- needs no memory
+    redis.call("SET", payload, data, "PX", age)
+  end
   local live = false
   if entering and redis.call("ZCARD", index) <= LIST_AT_MOST then
     live = look(0, -1)
     table.insert(live, me)
   end
-  return {1, ended[1], ended[2], live, 0}
+  return {1, ended[1], ended[2], live, ended[3]}
 end
 if exists == (mode == "new") then return 0 end
 
@@ -170,9 +174,10 @@ if index then
   prolong()
 end
 if not call then return count end
+more = more and 1 or 0
 local has_ended = #evicted + #gone > 0
 if mode == "new" or has_ended then
-  local ended = has_ended and cjson.encode({evicted, gone}) or ""
+  local ended = has_ended and cjson.encode({evicted, gone, more}) or ""
   redis.call("SET", made, call .. ended, "PX", A_MINUTE)
 end
-return {1, evicted, gone, live, more and 1 or 0}
+return {1, evicted, gone, live, more}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from expire_sessions.adoption import Adopted, adopt_payloads, adopt_rows
 from expire_sessions.exceptions import ExpireSessionsError
@@ -17,7 +18,7 @@ class Command(BaseCommand):
 
     help = (
         "Let the sessions that were made before this engine was count for the limit and"
-        " end with their user's others. Nobody is signed out by it. May be repeated."
+        " end with their user's others. Nobody is signed out by it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,7 +45,7 @@ class Command(BaseCommand):
             engine = DJANGOS + engine
         steps = adopt_rows(engine, resume) if engine else adopt_payloads(resume)
         cursor = resume
-        counts = dict.fromkeys(("indexed", "anonymous", "unreadable"), 0)
+        counts = dict.fromkeys(("indexed", "anonymous", "ended", "unreadable"), 0)
         try:
             for step in self._shown(steps):
                 cursor = step.cursor
@@ -52,12 +53,13 @@ class Command(BaseCommand):
                     counts[name] += getattr(step, name)
         except KeyboardInterrupt:
             self._stopped("Interrupted.", cursor)
-        except (ExpireSessionsError, ValueError) as error:
+        except (ExpireSessionsError, DatabaseError, ValueError) as error:
             self._stopped(str(error), cursor)
         self.stdout.write(
             f"{counts['indexed']:,} sessions of users are in their index,"
             f" {counts['anonymous']:,} are anonymous,"
-            f" {counts['unreadable']:,} cannot be read."
+            f" {counts['ended']:,} had ended here, {counts['unreadable']:,} cannot be"
+            " read."
         )
 
     def _stopped(self, why: str, cursor: str) -> None:
