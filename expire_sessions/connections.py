@@ -19,6 +19,7 @@ from django_redis.client import DefaultClient, HerdClient, ShardClient
 from django_redis.compressors.identity import IdentityCompressor
 
 from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.guard import refuse_shared_redis
 from expire_sessions.installed import refuse_without_app
 from expire_sessions.keys import Keys
 from expire_sessions.redis_client import lean
@@ -200,6 +201,7 @@ def _problem_of(client: object) -> str | None:
 def _connect(alias: str) -> Connection:
     refuse_without_app()  # the engine may have been imported before the apps were known
     cache = redis_cache(alias)
+    refuse_shared_redis(alias, cache.key_prefix)
     client = cache.client
     return Connection(
         alias=alias,

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from example_project.redis_server import VARIABLE, RedisServer, find_program, redis_url
+from expire_sessions import guard
 
 servers = ExitStack()
 wanted = os.environ.get(VARIABLE, "")
@@ -28,6 +29,7 @@ def another_server(*options: str) -> RedisServer:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Start the server."""
+    guard.is_armed = False  # the server is for nothing but these tests
     os.environ[VARIABLE] = servers.enter_context(redis_url())
 
 

@@ -27,6 +27,7 @@ FLOORS = {
     "tracebacks": 0.1,  # knows what is raised
     "conf": 0.1,  # says what it raises
     "installed": 0.1,  # so does it
+    "guard": 0.1,
     "clients": 0.2,  # reads one setting
     "keys": 1,
     "limits": 1,
@@ -41,6 +42,7 @@ FLOORS = {
     "admin": 5,
     "checks": 5,
     "receivers": 5,
+    "testing": 5,
     "apps": 6,
     "management": 6,
 }
