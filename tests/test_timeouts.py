@@ -228,7 +228,7 @@ def test_what_the_project_has_set_for_its_sentinels_is_kept() -> None:
         SENTINEL_KWARGS={"socket_timeout": 3, "retry": retry}, SOCKET_TIMEOUT=9
     ):
         assert kwargs["socket_timeout"] == kwargs["socket_connect_timeout"] == 3
-        assert kwargs["retry"] == retry
+        assert kwargs["retry"].get_retries() == 2
 
 
 def test_without_arguments_of_their_own_sentinels_have_those_of_the_server() -> None:
