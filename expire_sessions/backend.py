@@ -146,6 +146,10 @@ class SessionStore(SessionBase):
         return Unfinished()
 
     @property
+    def _is_trim_pending(self) -> bool:
+        return "_calls" in self.__dict__ and self._calls.has(TRIM)
+
+    @property
     def cache_key(self) -> str:
         """The name of this session in the cache, as in Django's cache backend.
 
@@ -227,6 +231,8 @@ class SessionStore(SessionBase):
             raise UpdateError
         if self._next_key is not None and not self._is_new:
             self._finish_rotation(data)
+        if self._is_trim_pending:  # it has ended others, and nobody was told
+            self._trim(self._limits_or_none(), 1)
         if self._user_id not in (None, user_id_in(data)):
             self._leave()
         if self._is_new and not must_create:
@@ -633,9 +639,9 @@ class SessionStore(SessionBase):
         if self._user_id is None or not members:
             return
         self._connection.seen.add(self._key, conf.touch_interval)
-        if members > 1 or self._calls.has(TRIM):
+        if members > 1:
             limits = self._limits_or_none()
-            if 0 < _number(limits) < members or self._calls.has(TRIM):
+            if 0 < _number(limits) < members:
                 self._trim(limits, 1)
 
     def _trim(self, limits: Limits | None, steps: int) -> None:

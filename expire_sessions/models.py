@@ -83,10 +83,11 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
                 return rows.update(session_id=session_id, ended_at=None, end_reason="")
         except IntegrityError:
             end = self.get(session_id=session_id)
+            # The end comes first: a row that has it follows nobody else any more.
+            found = rows.update(ended_at=end.ended_at, end_reason=end.end_reason)
             end.delete()
-            return rows.update(
-                session_id=session_id, ended_at=end.ended_at, end_reason=end.end_reason
-            )
+            self.filter(session_id=previous_id).update(session_id=session_id)
+            return found
 
     def note_ends(self, ends: Iterable[tuple[Any, str]], reason: EndReason) -> None:
         """Write rows for sessions that ended and have none, as far as is known here.
