@@ -43,6 +43,7 @@ class Stage:
     """The session keys that the browsers hold, by mark."""
 
     limit: int
+    log_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ and the history has had its chance to settle, the rows are judged as well.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from django.contrib.auth import SESSION_KEY
@@ -17,6 +17,7 @@ from django.core.cache import caches
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
+from expire_sessions.exceptions import SweepIncomplete
 from expire_sessions.keys import PAYLOAD, session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import FOUND_GONE, EndReason
@@ -120,6 +121,8 @@ class End:
     reasons: frozenset[EndReason]
     """Any of which is true."""
 
+    step: Step | None = None
+
 
 @dataclass(slots=True)
 class Noted:
@@ -203,7 +206,7 @@ class Judge:
                 self._judge_move(actor, login, self._now.payloads[heir].login)
             if heir is None or self._now.payloads[heir].login != login:
                 reasons = self._reasons(actor, login)
-                self._ended[login] = End(actor, key, reasons)
+                self._ended[login] = End(actor, key, reasons, step)
                 if reasons == EVICTED:
                     evicted.append(key)
         if evicted:
@@ -314,8 +317,14 @@ class Judge:
                 self._judge_outcome(actor, result, run)
             else:
                 self._judge_error(actor, result)
+        unheard = _is_unheard(run)
         for login, end in self._ended.items():
-            self._judge_told(login, end)
+            if unheard and end.step is run.lost:
+                # As if the process had died here: found gone when it is looked for.
+                gone = replace(end, reasons=end.reasons | set(FOUND_GONE))
+                self._ended[login] = gone
+            else:
+                self._judge_told(login, end)
         self._judge_changes(run)
         self._settle(by_login=by_login)
         self._judge_rows(run)
@@ -408,7 +417,10 @@ class Judge:
                 if str(user.pk) in users:
                     sign_in(SessionStore(), user, f"settled {user.pk}")
         else:
-            SessionStore.clear_expired()
+            try:
+                SessionStore.clear_expired()
+            except SweepIncomplete as error:
+                self.expect(not error, "the sweep failed", error)
         before, self._now = self._now, snapshot((self._ann, self._bob))
         self._learn()
         # Nobody is an actor now: what is gone was evicted.
@@ -448,7 +460,12 @@ class Judge:
         for login in set(self._keys.values()):
             if login.user is not None:
                 count = len(rows.get(login, []))
-                self.expect(count == 1, f"{count} rows of a login", login)
+                is_pruned = self._stage.log_limit == 0 and login not in self._now.logins
+                self.expect(
+                    count == 1 or (is_pruned and count == 0),
+                    f"{count} rows of a login",
+                    login,
+                )
         for user in (self._ann, self._bob):
             live = set(map(session_id, self._now.live(user)))
             active = set(
@@ -483,6 +500,20 @@ class Judge:
             "a row with the wrong reason",
             f"{login}: {row.end_reason or 'none'}, not {'/'.join(sorted(allowed))}",
         )
+
+
+def _is_unheard(run: Run) -> bool:
+    """Tell whether nobody learned of the lost reply, so that nobody did it again.
+
+    It was that to the mark of a load, which has its data already and goes on: a server
+    that takes no writes keeps everybody signed in.
+    """
+    if run.lost is None or not run.lost.words.startswith("save keep"):
+        return False
+    at = next(n for n, (_, step) in enumerate(run.steps) if step is run.lost)
+    actor = run.steps[at][0]
+    later = [step for who, step in run.steps[at + 1 :] if who == actor]
+    return all(step.words != run.lost.words for step in later[:1])
 
 
 def _words(end: End) -> str:

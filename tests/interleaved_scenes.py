@@ -30,6 +30,9 @@ from tests.interleaving import (
 
 __all__ = ["Played", "Scene", "Theatre", "any_scene", "scene_of", "theatre"]
 
+PRUNED: Final = " pruned"
+UNTOUCHED: Final = " untouched"
+
 FRESH: Final = 20.0
 """Seconds for which a stage is used again: the history treats rows of the last minute
 differently from older ones."""
@@ -45,10 +48,16 @@ class Scene:
 
     actors: tuple[Actor, ...]
     losing: Losing | None = None
+    prunes: bool = False
+    """No ended row is kept."""
+
+    touches: bool = True
+    """Every load marks its session seen, and none otherwise."""
 
     def __str__(self) -> str:
         actors = ", ".join(map(str, self.actors))
-        return f"limit {self.limit}: {' '.join(self.sessions)} | {actors}"
+        options = PRUNED * self.prunes + UNTOUCHED * (not self.touches)
+        return f"limit {self.limit}{options}: {' '.join(self.sessions)} | {actors}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +83,16 @@ class Played:
 def parse(words: str) -> tuple[Scene, str]:
     """Return the scene and the choices of ``Played.replay``."""
     stage, cast, choices, *lost = (part.strip() for part in words.split("|"))
-    limit, sessions = stage.removeprefix("limit ").split(":")
-    actors = tuple(map(_actor, cast.split(", ")))
-    losing = Losing(ord(lost[0][0]) - ord("A"), int(lost[0][1:])) if lost else None
-    return Scene(int(limit), tuple(sessions.split()), actors, losing), choices
+    options, sessions = stage.split(":")
+    scene = Scene(
+        limit=int(options.split()[1]),
+        sessions=tuple(sessions.split()),
+        actors=tuple(map(_actor, cast.split(", "))),
+        losing=Losing(ord(lost[0][0]) - ord("A"), int(lost[0][1:])) if lost else None,
+        prunes=PRUNED in options,
+        touches=UNTOUCHED not in options,
+    )
+    return scene, choices
 
 
 def _actor(words: str) -> Actor:
@@ -92,6 +107,8 @@ def scene_of(
     limit: int = 2,
     own: Sequence[str] = ("s1", "s2"),
     losing: Losing | None = None,
+    prunes: bool = False,
+    touches: bool = True,
     target: Callable[[Sequence[str]], str] = min,
 ) -> Scene:
     """Return a scene in which these meet.
@@ -103,7 +120,7 @@ def scene_of(
     actors = tuple(_actor_on(kind, target(own)) for kind in what)
     has_visitor = any(actor.target == VISITOR for actor in actors)
     sessions = (*own, VISITOR) if has_visitor else tuple(own)
-    return Scene(limit, sessions, actors, losing)
+    return Scene(limit, sessions, actors, losing, prunes, touches)
 
 
 def _actor_on(what: str, target: str) -> Actor:
@@ -120,6 +137,8 @@ def any_scene(draw: random.Random, count: int) -> Scene:
         limit=limit,
         own=own,
         losing=losing if draw.random() < 0.4 else None,
+        prunes=draw.random() < 0.2,
+        touches=draw.random() < 0.7,
         target=draw.choice,
     )
 
@@ -138,6 +157,11 @@ class Theatre:
 
     def play(self, scene: Scene, choose: Choose) -> Played:
         """Play one schedule of the scene, from a fresh stage."""
+        interval = 0 if scene.touches else None
+        with override_settings(EXPIRE_TOUCH_INTERVAL=interval):
+            return self._play(scene, choose)
+
+    def _play(self, scene: Scene, choose: Choose) -> Played:
         self._set(scene)
         with noted_signals() as noted:
             judge = Judge(self._stage, scene.actors, noted)
@@ -158,7 +182,8 @@ class Theatre:
 
     def _set(self, scene: Scene) -> None:
         self._stage.limit = scene.limit
-        name = scene.limit, scene.sessions
+        self._stage.log_limit = 0 if scene.prunes else None
+        name = scene.limit, scene.prunes, scene.sessions
         props = self._props.get(name)
         if props is None or time.monotonic() - props.since > FRESH:
             self._props[name] = self._make(scene)
@@ -218,8 +243,9 @@ def theatre(count: int = 3) -> Iterator[Theatre]:
 
     def limit(*, settings: dict[str, Any], **kwargs: object) -> None:
         settings["max_users"] = playing._stage.limit
+        settings["log_limit"] = playing._stage.log_limit
 
-    with override_settings(EXPIRE_TOUCH_INTERVAL=0), Players(count) as players:
+    with Players(count) as players:
         playing = Theatre(players)
         expire_check.connect(limit)
         try:
