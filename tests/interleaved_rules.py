@@ -363,10 +363,32 @@ class Judge:
             self.expect(
                 Login(letters([actor]), self._ann) in known, "not signed in", who
             )
+        self.expect(
+            not self._ended_before_repetition(actor, run),
+            "signed in to a session that had ended",
+            who,
+        )
         if who.what == "end":
             self.expect(outcome.answer == bool(mine), "the wrong answer", outcome)
         if who.what in {"end all", "end others"} and not (run.lost or self._is_lowered):
             self.expect(outcome.answer == len(mine), "the wrong number", outcome)
+
+    def _ended_before_repetition(self, actor: int, run: Run) -> bool:
+        """Tell whether a login was ended between its script and its repetition."""
+        order = {id(step): n for n, (_, step) in enumerate(run.steps)}
+        repeated = max(
+            (
+                order[id(step)]
+                for who, step in run.steps
+                if who == actor and step.words.startswith("save new")
+            ),
+            default=-1,
+        )
+        return any(
+            login.mark == letters([actor])
+            and order.get(id(end.step), repeated) < repeated
+            for login, end in self._ended.items()
+        )
 
     def _must_end(self, who: Actor, login: Login) -> bool:
         is_own = login.mark == who.target
