@@ -514,6 +514,9 @@ class Judge:
         allowed: set[str] = {*end.reasons}
         if EndReason.EXPIRED in end.reasons:  # whoever finds it gone says so, or lost
             allowed |= set(FOUND_GONE)
+        if self._stage.log_limit == 0:
+            # What told the reason was pruned before the row of a rotation came by.
+            allowed |= set(FOUND_GONE)
         for who in self._actors:  # who wanted the same, and came too late to do it
             if self._must_end(who, login):
                 allowed.add(who.kind.reason)
