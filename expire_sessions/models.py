@@ -82,7 +82,9 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
             with own_savepoint():
                 return rows.update(session_id=session_id, ended_at=None, end_reason="")
         except IntegrityError:
-            end = self.get(session_id=session_id)
+            end = self.filter(session_id=session_id).first()
+            if end is None:  # pruned since: nobody is to know of it
+                return rows.update(session_id=session_id)
             # The end comes first: a row that has it follows nobody else any more.
             found = rows.update(ended_at=end.ended_at, end_reason=end.end_reason)
             end.delete()

@@ -41,7 +41,11 @@ from tests.interleaving import (
     sample,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.race,
+    pytest.mark.once,
+    pytest.mark.django_db(transaction=True),
+]
 
 MANY: Final = int(os.environ.get("INTERLEAVINGS", "0"))
 """Schedules to draw, and to play of each pair; 0: a choice that takes seconds."""

@@ -23,7 +23,7 @@ from tests.throwaway import (
     sessions_in_default,
 )
 
-pytestmark = pytest.mark.race  # whole test runs, of many processes
+pytestmark = [pytest.mark.race, pytest.mark.once]  # whole test runs, many processes
 
 PYTEST_TESTS = TEST_METHODS + TEST_FUNCTIONS
 MIXIN = "expire_sessions.testing.OwnRedisMixin"
