@@ -82,14 +82,15 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
             with own_savepoint():
                 return rows.update(session_id=session_id, ended_at=None, end_reason="")
         except IntegrityError:
-            end = self.filter(session_id=session_id).first()
-            if end is None:  # pruned since: nobody is to know of it
-                return rows.update(session_id=session_id)
-            # The end comes first: a row that has it follows nobody else any more.
-            found = rows.update(ended_at=end.ended_at, end_reason=end.end_reason)
+            own = rows.values_list("pk", flat=True).first()
+            end = self.filter(session_id=session_id).exclude(pk=own).first()
+            # Take the end first: another that follows at once leaves an ended row alone.
+            if end is None or not rows.filter(pk=own).update(
+                ended_at=end.ended_at, end_reason=end.end_reason
+            ):
+                return 0
             end.delete()
-            self.filter(session_id=previous_id).update(session_id=session_id)
-            return found
+            return self.filter(pk=own).update(session_id=session_id)
 
     def note_ends(self, ends: Iterable[tuple[Any, str]], reason: EndReason) -> None:
         """Write rows for sessions that ended and have none, as far as is known here.
