@@ -149,7 +149,7 @@ class Theatre:
     def __init__(self, players: Players) -> None:
         users = get_user_model().objects
         self.players = players
-        ann, bob = (users.create_user(username=name) for name in ("ann", "bob"))
+        ann, bob = (users.create_user(username=n, password=n) for n in ("ann", "bob"))
         self._stage = Stage(ann, bob, {}, 0)
         self._props: dict[Any, _Props] = {}
         for script in every_script():
