@@ -82,15 +82,21 @@ class LoggedSessionQuerySet(models.QuerySet["LoggedSession"]):
             with own_savepoint():
                 return rows.update(session_id=session_id, ended_at=None, end_reason="")
         except IntegrityError:
-            own = rows.values_list("pk", flat=True).first()
-            end = self.filter(session_id=session_id).exclude(pk=own).first()
-            # Take the end first: another that follows at once leaves an ended row alone.
-            if end is None or not rows.filter(pk=own).update(
-                ended_at=end.ended_at, end_reason=end.end_reason
-            ):
-                return 0
+            return self._take_end(rows, session_id)
+
+    def _take_end(self, rows: Self, session_id: str) -> int:
+        own = rows.first()
+        end = self.filter(session_id=session_id).first()
+        if own is None or end is None or own.pk == end.pk:
+            return 0  # another was faster, or it was pruned
+        # First the end: whoever follows at the same time leaves an ended row alone.
+        taken = rows.filter(pk=own.pk).update(
+            ended_at=end.ended_at, end_reason=end.end_reason
+        )
+        if taken:
             end.delete()
-            return self.filter(pk=own).update(session_id=session_id)
+            self.filter(pk=own.pk).update(session_id=session_id)
+        return taken
 
     def note_ends(self, ends: Iterable[tuple[Any, str]], reason: EndReason) -> None:
         """Write rows for sessions that ended and have none, as far as is known here.
