@@ -232,6 +232,9 @@ def connection_to(directory: Path) -> socket.socket:
     client.settimeout(30)
     try:
         client.connect(str(directory / "socket"))
+        # Answered, it is not one that the kernel resets because nobody took it.
+        client.sendall(b"PING\r\n")
+        assert client.recv(7) == b"+PONG\r\n"
     except OSError:
         client.close()
         raise
