@@ -23,7 +23,7 @@ from tests.throwaway import (
     sessions_in_default,
 )
 
-pytestmark = [pytest.mark.race, pytest.mark.once]  # whole test runs, many processes
+pytestmark = pytest.mark.once  # whole test runs
 
 PYTEST_TESTS = TEST_METHODS + TEST_FUNCTIONS
 MIXIN = "expire_sessions.testing.OwnRedisMixin"
@@ -55,14 +55,20 @@ def url_of(client: redis.Redis) -> str:
     return f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "4")], ids=["alone", "xdist"])
-def test_pytest_gives_each_process_a_redis(
-    tmp_path: Path, nowhere: str, options: tuple[str, ...]
+def test_pytest_gives_a_run_a_redis(tmp_path: Path, nowhere: str) -> None:
+    project = Project(tmp_path, sessions_apart(nowhere), conftest=PLUGIN)
+    project.pytest().assert_passed(PYTEST_TESTS)
+
+
+@pytest.mark.race
+def test_pytest_gives_each_worker_of_xdist_a_redis(
+    tmp_path: Path, nowhere: str
 ) -> None:
     project = Project(tmp_path, sessions_apart(nowhere), conftest=PLUGIN)
-    project.pytest(*options).assert_passed(PYTEST_TESTS)
+    project.pytest("-n", "4").assert_passed(PYTEST_TESTS)
 
 
+@pytest.mark.race
 def test_pytest_does_it_for_sessions_in_the_default_cache(
     tmp_path: Path, nowhere: str
 ) -> None:
@@ -82,6 +88,7 @@ def test_the_test_runner_gives_each_process_a_redis(
     project.manage("test", *options).assert_passed(TEST_METHODS)
 
 
+@pytest.mark.race
 def test_the_test_runner_gives_each_spawned_process_a_redis(
     tmp_path: Path, nowhere: str
 ) -> None:
@@ -98,6 +105,7 @@ def test_the_mixin_does_it_under_djangos_own_runner(
     project.manage("test", *options).assert_passed(TEST_METHODS)
 
 
+@pytest.mark.race
 def test_a_shared_redis_sees_none_of_it(tmp_path: Path, shared: redis.Redis) -> None:
     """It is not even connected to."""
     before = connections_of(shared)
