@@ -206,7 +206,8 @@ def sweep_rows(*, live: tuple[Live, ...] | None, **kwargs: object) -> None:
 
     What it raises is for ``clearsessions`` to tell.
     """
-    if live is None:
-        history.sweep()
-    elif live:
-        history.confirm(live)
+    with own_savepoint():
+        if live is None:
+            history.sweep()
+        elif live:
+            history.confirm(live)
