@@ -651,6 +651,8 @@ def without_a_table() -> Iterator[None]:
         yield
     finally:
         LoggedSession._meta.db_table = table
+        for field in LoggedSession._meta.concrete_fields:
+            vars(field).pop("cached_col", None)  # it names the table
 
 
 @contextmanager
