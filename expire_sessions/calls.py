@@ -2,7 +2,12 @@
 
 import secrets
 
-__all__ = ["Unfinished"]
+__all__ = ["Unfinished", "new_call"]
+
+
+def new_call() -> str:
+    """Draw a name for a call."""
+    return secrets.token_hex(8)
 
 
 class Unfinished:
@@ -18,7 +23,7 @@ class Unfinished:
 
     def name(self, what: str) -> str:
         """Return the name of the call that does this: the same until it is done."""
-        return self._names.setdefault(what, secrets.token_hex(8))
+        return self._names.setdefault(what, new_call())
 
     def has(self, what: str) -> bool:
         """Tell whether such a call was made and its reply never came."""

@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.utils import timezone
 
-from expire_sessions.calls import Unfinished
+from expire_sessions.calls import new_call
 from expire_sessions.clock import time_of
 from expire_sessions.conf import conf
 from expire_sessions.connections import session_connection
@@ -54,10 +54,8 @@ def settle(user_id: str, live: frozenset[str]) -> None:
     )
     known = {row.session_id: row for row in rows}
     gone = [row for name, row in known.items() if row.active and name not in live]
-    if gone:
-        followed = _close(gone, [user_id])
-        known |= dict.fromkeys(followed, gone[0])  # they have an active row now
-    _agree([Live(user_id, name, 0) for name in live], known)
+    followed = _close(gone, [user_id]) if gone else set()
+    _agree([Live(user_id, name, 0) for name in live - followed], known)
 
 
 def confirm(live: Collection[Live]) -> None:
@@ -74,7 +72,7 @@ def _arrived(session_ids: list[str]) -> dict[str, LoggedSession]:
     origins = _index().origins(session_ids)
     names = {before: name for name, ids in origins.items() for before in ids}
     rows = LoggedSession.objects.filter(session_id__in=names).active()
-    found = {names[row.session_id]: row for row in rows} if names else {}
+    found = {names[row.session_id]: row for row in rows}
     for name, row in found.items():
         LoggedSession.objects.follow(row.session_id, name)
     return found
@@ -100,14 +98,10 @@ def note_ends(ended: Collection[Ended], reason: EndReason) -> None:
     A rotation that is on its way to its row finds that, or else the row is found open
     now. Two queries for 500 sessions.
     """
+    owned = [(one.user_id, one.session_id) for one in ended if one.user_id is not None]
+    pks = _pks_of(user_id for user_id, _ in owned)
     LoggedSession.objects.note_ends(
-        (
-            (pk, one.session_id)
-            for one in ended
-            if one.user_id is not None
-            for pk in _pks_of([one.user_id])
-        ),
-        reason,
+        ((pks[user_id], name) for user_id, name in owned if user_id in pks), reason
     )
     LoggedSession.objects.close([one.session_id for one in ended], reason)
 
@@ -149,8 +143,10 @@ def _agree(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
         for name, row in ended.items()
         if row.end_reason not in FOUND_GONE and row.ended_at and row.ended_at < before
     }
-    _end_again([one for one in live if one.session_id in back], back)
-    _log_unknown([one for one in live if one.session_id not in rows])
+    if back:
+        _end_again([one for one in live if one.session_id in back], back)
+    if unknown := [one for one in live if one.session_id not in rows]:
+        _log_unknown(unknown)
 
 
 def _members_of(live: Collection[Live]) -> list[tuple[str, Member]]:
@@ -167,7 +163,7 @@ def _members_of(live: Collection[Live]) -> list[tuple[str, Member]]:
 
 def _end_again(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
     """End sessions that had ended: a replica that lagged was made the primary."""
-    for user_id, member in _members_of(live) if live else ():
+    for user_id, member in _members_of(live):
         name = session_id(member.session_key)
         reason = rows[name].end_reason
         logger.warning(
@@ -175,8 +171,7 @@ def _end_again(live: Collection[Live], rows: dict[str, LoggedSession]) -> None:
             name,
             reason,
         )
-        call = Unfinished().name(name)
-        if _index().remove(member.session_key, user_id, call).payload:
+        if _index().remove(member.session_key, user_id, new_call()).payload:
             known = reason in set(EndReason)
             tell_ended(
                 LoggedSession,
@@ -192,9 +187,9 @@ def _log_unknown(live: Collection[Live]) -> None:
             Live(user_id, session_id(member.session_key), member.seen)
             for user_id, member in _members_of(live)
         ]
-    pks = {one.user_id: pk for one in live for pk in _pks_of([one.user_id])}
+    pks = _pks_of(one.user_id for one in live)
     users = get_user_model()._default_manager.filter(pk__in=set(pks.values()))
-    known = set(users.values_list("pk", flat=True)) if live else set()
+    known = set(users.values_list("pk", flat=True))
     rows = [
         LoggedSession(
             user_id=pks[one.user_id],
@@ -237,12 +232,12 @@ def _follow(rows: list[LoggedSession]) -> dict[str, str]:
     return latest
 
 
-def _pks_of(user_ids: Iterable[str]) -> list[Any]:
-    """Return primary keys. An id of a user model that was used before has none."""
-    found = []
+def _pks_of(user_ids: Iterable[str]) -> dict[str, Any]:
+    """Return primary keys by id. An id of a user model of before has none."""
+    found = {}
     for user_id in user_ids:
         with suppress(ValueError):
-            found.append(pk_of(user_id))
+            found[user_id] = pk_of(user_id)
     return found
 
 
