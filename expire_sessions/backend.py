@@ -512,9 +512,8 @@ class SessionStore(SessionBase):
         # A loaded session that is in no index any more was ended, and told, elsewhere.
         # Where the payload did not tell whose it is, the history may know.
         if not is_anonymous and (removed.member or removed.payload or not is_known):
-            *previous_ids, name = (session_id(key), *removed.ids)
-            ended = Ended(removed.user_id or user_id, name, tuple(previous_ids))
-            tell_ended(type(self), [ended], reason)
+            owner, ids = removed.user_id or user_id, (session_id(key), *removed.ids)
+            tell_ended(type(self), [Ended.after_moves(owner, ids)], reason)
         return removed.payload
 
     def _owner_of(self, key: str) -> tuple[str | None, bool]:

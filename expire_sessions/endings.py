@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import session_ended, sessions_ended
@@ -23,6 +23,12 @@ class Ended:
 
     previous_ids: tuple[str, ...] = ()
     """Ids that it had in the last minute: its row may not have followed yet."""
+
+    @classmethod
+    def after_moves(cls, user_id: str | None, ids: Sequence[str]) -> Self:
+        """Return the end of a session that had these ids, the oldest first."""
+        *previous_ids, latest = ids
+        return cls(user_id, latest, tuple(previous_ids))
 
 
 class Live(NamedTuple):

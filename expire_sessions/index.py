@@ -304,12 +304,8 @@ class Index:
         moves: dict[str, str] = {}
         ids = list(session_ids)
         while ids:
-            pipeline = self._client.pipeline(transaction=False)
-            for name in ids:
-                pipeline.get(self._keys.moved(name))
-            replies = zip(ids, self._ask(_replies, pipeline), strict=True)
-            notes = {old: json.loads(note) for old, note in replies if note}
-            found = {old: note["id"] for old, note in notes.items() if "id" in note}
+            notes = self._notes(ids).items()
+            found = {old: note["id"] for old, note in notes if "id" in note}
             moves |= found
             ids = [name for name in found.values() if name not in moves]
         return {old: list(_way(moves, old)) for old in moves}
@@ -319,13 +315,16 @@ class Index:
 
         The oldest first. One round trip.
         """
-        ids = list(session_ids)
+        notes = self._notes(list(session_ids)).items()
+        return {name: note["from"] for name, note in notes if "from" in note}
+
+    def _notes(self, session_ids: list[str]) -> dict[str, dict[str, Any]]:
+        """Return what rotations have noted of these sessions. See follow.lua."""
         pipeline = self._client.pipeline(transaction=False)
-        for name in ids:
+        for name in session_ids:
             pipeline.get(self._keys.moved(name))
-        replies = zip(ids, self._ask(_replies, pipeline), strict=True)
-        notes = {name: json.loads(note) for name, note in replies if note}
-        return {name: note["from"] for name, note in notes.items() if "from" in note}
+        replies = zip(session_ids, self._ask(_replies, pipeline), strict=True)
+        return {name: json.loads(note) for name, note in replies if note}
 
     def newest(self, user_id: str, most: int) -> list[Member]:
         """Return the ``most`` live sessions that were last seen, last seen first.
@@ -378,10 +377,9 @@ class Index:
         names = [self._keys.index(user_id) for user_id in user_ids]
         found: dict[str, dict[str, Member]] = {name: {} for name in names}
         for page in self._scan(names, _indexes_of):
-            live = self._only_live([member for _, member in page])
-            alive = {member.session_key for member in live}
+            live = self._live([member.session_key for _, member in page])
             for name, member in page:
-                if member.session_key in alive:
+                if member.session_key in live:
                     found[name][member.session_key] = member
         return [list(found[name].values()) for name in names]
 
@@ -466,11 +464,11 @@ class Index:
 
     def _drop_dead(self, page: list[tuple[str, Member]]) -> Step:
         # A payload that is gone never comes back, so nothing can happen in between.
-        alive = self._live([member.session_key for _, member in page])
+        live = self._live([member.session_key for _, member in page])
         step = Step(live=[], dead=[])
         pipeline = self._client.pipeline(transaction=False)
         for index, member in page:
-            is_live = member.session_key in alive
+            is_live = member.session_key in live
             found = step.live if is_live else step.dead
             found.append((self._keys.user_id(index), member))
             if not is_live:

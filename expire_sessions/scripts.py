@@ -60,7 +60,7 @@ class Script:
         """
         pending = list(calls)
         replies = self._send_many(client, "EVALSHA", self.digest, pending)
-        forgotten = [n for n, reply in enumerate(replies) if _is_forgotten(reply)]
+        forgotten = [n for n, r in enumerate(replies) if isinstance(r, NoScriptError)]
         again = [pending[n] for n in forgotten]
         fresh = self._send_many(client, "EVAL", self.source, again) if again else []
         for n, reply in zip(forgotten, fresh, strict=True):
@@ -76,10 +76,6 @@ class Script:
             pipeline.execute_command(command, script, len(keys), *keys, *arguments)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
         return replies
-
-
-def _is_forgotten(reply: object) -> bool:
-    return isinstance(reply, NoScriptError)
 
 
 SAVE: Final = Script("save")

@@ -16,7 +16,7 @@ from expire_sessions.calls import Unfinished
 from expire_sessions.clock import time_of
 from expire_sessions.connections import session_connection
 from expire_sessions.endings import Ended, tell_ended
-from expire_sessions.index import Index, Member, Removed
+from expire_sessions.index import Index, Member
 from expire_sessions.keys import session_id as name_of
 from expire_sessions.reasons import EndReason
 from expire_sessions.tracebacks import without_keys
@@ -182,7 +182,7 @@ class UserSessions:
             calls = [(key, self._calls.name(key)) for key in keys[at : at + BATCH]]
             removals = self._index.remove_many(self._user_id, calls)
             found = [
-                _ended(self._user_id, key, removed)
+                Ended.after_moves(self._user_id, (name_of(key), *removed.ids))
                 for (key, _), removed in zip(calls, removals, strict=True)
                 if removed.payload
             ]
@@ -203,8 +203,3 @@ class UserSessions:
             ip=row.ip if row else None,
             user_agent=row.user_agent if row else "",
         )
-
-
-def _ended(user_id: str, key: str, removed: Removed) -> Ended:
-    *previous_ids, name = (name_of(key), *removed.ids)
-    return Ended(user_id, name, tuple(previous_ids))
