@@ -1,7 +1,6 @@
 """The login history: a row for each login, how it ended, and how little is kept."""
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
@@ -27,6 +26,7 @@ from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.reasons import EndReason
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check, session_ended
+from tests.threads import all_at_once
 from tests.workers import sign_in as sign_in_store
 
 pytestmark = pytest.mark.django_db
@@ -226,23 +226,7 @@ def test_more_rows_than_one_statement_takes_are_pruned(ann: Any, bob: Any) -> No
 @pytest.mark.django_db(transaction=True)
 def test_two_prunes_at_once_keep_the_newest(ann: Any) -> None:
     newest = rows_of(ann, 700)[-5:]
-    barrier = threading.Barrier(4)
-    errors: list[Exception] = []
-
-    def prune() -> None:
-        try:
-            barrier.wait()
-            LoggedSession.objects.prune(ann.pk, 5)
-        except Exception as error:  # noqa: BLE001 - told by the main thread
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=prune) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    errors = all_at_once(lambda: LoggedSession.objects.prune(ann.pk, 5), 4)
     assert errors == []
     kept = LoggedSession.objects.order_by("pk").values_list("session_id", flat=True)
     assert list(kept) == [row.session_id for row in newest]

@@ -181,19 +181,24 @@ def test_a_user_with_one_session_is_not_asked_about(
     assert asked == []
 
 
+def looking(names: list[str]) -> Callable[..., None]:
+    """Return a handler that looks at the user."""
+
+    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+        names.append(sender.username)
+
+    return handler
+
+
 def test_at_a_login_the_user_is_at_hand(
     ann: Any, handle: Handle, django_assert_num_queries: Any
 ) -> None:
     """A handler that looks at it costs no query then."""
     names: list[str] = []
-
-    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
-        names.append(sender.username)
-
     with CaptureQueriesContext(connection) as queries:
         sign_in_store(ann)
     UserSessions(ann).end_all()
-    handle(handler)
+    handle(looking(names))
     with django_assert_num_queries(len(queries)):
         sign_in_store(ann)
     assert names == ["ann"]
@@ -204,23 +209,10 @@ def test_a_handler_that_looks_at_the_user_gets_it(
     ann: Any, sign_in: SignIn, handle: Handle
 ) -> None:
     names: list[str] = []
-
-    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
-        names.append(sender.username)
-
     browser, _ = sign_in(ann), sign_in(ann)
-    handle(handler)
+    handle(looking(names))
     browser.get("/set/x/1/")
     assert names == ["ann"]
-
-
-def looking(names: list[str]) -> Callable[..., None]:
-    """Return a handler that looks at the user."""
-
-    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
-        names.append(sender.username)
-
-    return handler
 
 
 @override_settings(EXPIRE_MAX_USERS=2)

@@ -66,6 +66,22 @@ def repeat(request: pytest.FixtureRequest, proxy: Proxy, bob: Any) -> Iterator[R
         connection_for("default").client.connection_pool.disconnect()
 
 
+@pytest.fixture
+def losing(proxy: Proxy, bob: Any) -> Iterator[Callable[..., None]]:
+    """Go through the proxy; a call may lose its reply, and the project knows of it."""
+
+    def lose(call: Callable[[], object], script: Script) -> None:
+        proxy.lose_reply_to(script.digest.encode())
+        with pytest.raises(StoreUnavailable):
+            call()
+
+    cache: dict[str, Any] = settings.CACHES["default"]
+    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
+        make_scripts_known(bob)
+        yield lose
+        connection_for("default").client.connection_pool.disconnect()
+
+
 def make_scripts_known(user: Any) -> None:
     """Run each script once: it is EVALSHA whose reply gets lost."""
     store = sign_in(user)
@@ -80,9 +96,7 @@ def listed(user: Any) -> list[str]:
 
 def test_a_login_takes_one_place_and_one_row(ann: Any, repeat: Repeat) -> None:
     sign_in(ann)
-    request = HttpRequest()
-    store = request.session = SessionStore()
-    login(request, ann)
+    store = logging_in(ann)
     repeat(store.save, scripts.SAVE)
     assert listed(ann) == [session_id(str(store.session_key))]
     rows = LoggedSession.objects.for_user(ann)
@@ -147,47 +161,34 @@ def name_of(store: SessionStore) -> str:
     return session_id(str(store.session_key))
 
 
-def test_what_was_changed_before_the_repetition_is_written(
-    ann: Any, bob: Any, proxy: Proxy
-) -> None:
-    cache: dict[str, Any] = settings.CACHES["default"]
-    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
-        make_scripts_known(bob)
-        store = SessionStore()
-        store["a"] = 1
-        proxy.lose_reply_to(scripts.SAVE.digest.encode())
-        with pytest.raises(StoreUnavailable):
-            store.save()
-        store["b"] = 2
-        store.save()
-        assert dict(SessionStore(store.session_key).items()) == {"a": 1, "b": 2}
-        connection_for("default").client.connection_pool.disconnect()
+Losing = Callable[[Callable[[], object], Script], None]
+
+
+def test_what_was_changed_before_the_repetition_is_written(losing: Losing) -> None:
+    store = SessionStore()
+    store["a"] = 1
+    losing(store.save, scripts.SAVE)
+    store["b"] = 2
+    store.save()
+    assert dict(SessionStore(store.session_key).items()) == {"a": 1, "b": 2}
 
 
 def test_a_save_after_a_rotation_without_a_reply_finds_the_session(
-    ann: Any, bob: Any, proxy: Proxy
+    ann: Any, losing: Losing
 ) -> None:
-    cache: dict[str, Any] = settings.CACHES["default"]
-    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
-        make_scripts_known(bob)
-        store = sign_in(ann)
-        proxy.lose_reply_to(scripts.ROTATE.digest.encode())
-        with pytest.raises(StoreUnavailable):
-            store.cycle_key()
-        store["x"] = 1
-        store.save()
-        assert SessionStore(store.session_key)["x"] == 1
-        assert listed(ann) == [name_of(store)]
-        connection_for("default").client.connection_pool.disconnect()
+    store = sign_in(ann)
+    losing(store.cycle_key, scripts.ROTATE)
+    store["x"] = 1
+    store.save()
+    assert SessionStore(store.session_key)["x"] == 1
+    assert listed(ann) == [name_of(store)]
 
 
 def test_an_eviction_is_told_with_its_reason(
     ann: Any, repeat: Repeat, told: Told
 ) -> None:
     first = sign_in(ann)
-    request = HttpRequest()
-    store = request.session = SessionStore()
-    login(request, ann)
+    store = logging_in(ann)
     repeat(store.save, scripts.SAVE)
     assert ends(told)[-1] == (name_of(first), "evicted")
     reasons = LoggedSession.objects.order_by("pk").values_list("end_reason", flat=True)
@@ -265,49 +266,39 @@ def a_sign_out_everywhere(user: Any) -> None:
     UserSessions(user).end_all()
 
 
+def logging_in(user: Any) -> SessionStore:
+    """Return a session that the middleware is about to save."""
+    request = HttpRequest()
+    request.session = store = SessionStore()
+    login(request, user)
+    return store
+
+
 @pytest.mark.parametrize("gap", [a_newer_login, a_sign_out_everywhere])
 @pytest.mark.parametrize("tries", [1, 2])
 def test_a_login_that_was_ended_before_its_repetition_stays_ended(
-    ann: Any, bob: Any, proxy: Proxy, gap: Callable[[Any], None], tries: int
+    ann: Any, losing: Losing, gap: Callable[[Any], None], tries: int
 ) -> None:
-    cache: dict[str, Any] = settings.CACHES["default"]
-    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
-        make_scripts_known(bob)
-        request = HttpRequest()
-        store = request.session = SessionStore()
-        login(request, ann)
-        proxy.lose_reply_to(scripts.SAVE.digest.encode())
-        with pytest.raises(StoreUnavailable):
+    store = logging_in(ann)
+    losing(store.save, scripts.SAVE)
+    gap(ann)
+    before = listed(ann)
+    for _ in range(tries):
+        with pytest.raises(UpdateError):
             store.save()
-        gap(ann)
-        before = listed(ann)
-        for _ in range(tries):
-            with pytest.raises(UpdateError):
-                store.save()
-        assert listed(ann) == before
-        assert name_of(store) not in before
-        assert not LoggedSession.objects.filter(
-            session_id=name_of(store), ended_at=None
-        )
-        connection_for("default").client.connection_pool.disconnect()
+    assert listed(ann) == before
+    assert name_of(store) not in before
+    assert not LoggedSession.objects.filter(session_id=name_of(store), ended_at=None)
 
 
 def test_a_login_that_is_given_up_after_a_lost_reply_leaves_no_session(
-    ann: Any, bob: Any, proxy: Proxy
+    ann: Any, losing: Losing
 ) -> None:
-    cache: dict[str, Any] = settings.CACHES["default"]
-    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
-        make_scripts_known(bob)
-        request = HttpRequest()
-        store = request.session = SessionStore()
-        login(request, ann)
-        proxy.lose_reply_to(scripts.SAVE.digest.encode())
-        with pytest.raises(StoreUnavailable):
-            store.save()
-        assert len(listed(ann)) == 1
-        store.flush()
-        assert listed(ann) == []
-        connection_for("default").client.connection_pool.disconnect()
+    store = logging_in(ann)
+    losing(store.save, scripts.SAVE)
+    assert len(listed(ann)) == 1
+    store.flush()
+    assert listed(ann) == []
 
 
 def test_a_login_that_was_evicted_before_its_repetition_does_not_come_back(

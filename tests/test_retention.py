@@ -1,6 +1,5 @@
 """Ended rows go by age: all that are too old, and no others."""
 
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from expire_sessions.keys import session_id
 from expire_sessions.models import BATCH, LoggedSession
+from tests.threads import all_at_once
 from tests.workers import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -102,23 +102,7 @@ def test_it_goes_in_steps_of_bounded_deletes(ann: Any) -> None:
 def test_two_sweeps_at_once_drop_the_same_rows(ann: Any) -> None:
     write_rows(ann, [40] * 1700, **ended())
     write_rows(ann, [1] * 5, **ended())
-    barrier = threading.Barrier(3)
-    errors: list[Exception] = []
-
-    def drop() -> None:
-        try:
-            barrier.wait()
-            LoggedSession.objects.drop_older_than(30)
-        except Exception as error:  # noqa: BLE001 - told by the main thread
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=drop) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    errors = all_at_once(lambda: LoggedSession.objects.drop_older_than(30), 3)
     assert errors == []
     LoggedSession.objects.drop_older_than(30)  # one that was overtaken stops early
     assert ages_of(ann) == [1] * 5
