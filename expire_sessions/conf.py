@@ -1,55 +1,54 @@
-"""The settings of this package: read on first use, and again when they change.
+"""The settings of this package: one table, and their values, read on first use.
+
+A setting is written down once, as an attribute of ``Conf``. ``KNOWN`` is made of these,
+and the system checks and the keys of ``expire_check`` are made of ``KNOWN``.
 
 ``setting_changed`` tells of a change (see ``receivers``), so ``override_settings``
 just works. To look for a setting that is not set takes Django 1.7 µs, and a save
 needs four: half of what it took beside its round trip.
-
-``problem_with`` functions say what is wrong with a value. The system checks show
-it; at run time it is raised, because a server may run without the checks.
 """
 
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from expire_sessions.exceptions import InvalidSetup
 
-__all__ = ["KNOWN", "conf", "problem_with"]
+__all__ = ["KNOWN", "Setting", "conf"]
 
 POLICIES: Final = ("evict",)
 A_BILLION: Final = 10**9
 A_CENTURY: Final = 36_525
 """Days. A date further back than the calendar goes is an error of its own."""
 
+Value = TypeVar("Value")
+Problem = Callable[[object], str | None]
+"""Takes a value, and returns what is wrong with it, or None."""
+
 
 def _problem_with_count(value: object) -> str | None:
     # bool is an int in Python, and True is not a number of sessions.
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return None
-    return "must be an integer from 0"
-
-
-def _problem_with_optional_count(value: object) -> str | None:
-    if value is None or _problem_with_count(value) is None:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value is None or (number and value >= 0):  # type: ignore[operator] # a number
         return None
     return "must be None or an integer from 0"
 
 
-def _problem_with_interval(value: object) -> str | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or (number and 0 <= value <= A_BILLION):  # type: ignore[operator] # a number
-        return None
-    return f"must be None or a number of seconds from 0 to {A_BILLION}"
+def _problem_with_number(unit: str, most: int, *, optional: bool) -> Problem:
+    kind = "None or a number" if optional else "a number"
+    words = f"must be {kind} of {unit} from 0 to {most}"
 
+    def problem(value: object) -> str | None:
+        if value is None:
+            return None if optional else words
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        right = number and 0 <= value <= most  # type: ignore[operator] # a number
+        return None if right else words
 
-def _problem_with_days(value: object) -> str | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or (number and 0 <= value <= A_CENTURY):  # type: ignore[operator] # a number
-        return None
-    return f"must be None or a number of days from 0 to {A_CENTURY}"
+    return problem
 
 
 def _problem_with_policy(value: object) -> str | None:
@@ -68,72 +67,117 @@ def _problem_with_function(value: object) -> str | None:
     return None if callable(found) else "must name something that can be called"
 
 
-KNOWN: Final[dict[str, tuple[object, Callable[[object], str | None]]]] = {
-    "EXPIRE_MAX_USERS": (1, _problem_with_optional_count),
-    "EXPIRE_LOG_LIMIT": (None, _problem_with_optional_count),
-    "EXPIRE_LOG_AGE": (None, _problem_with_days),
-    "EXPIRE_POLICY": ("evict", _problem_with_policy),
-    "EXPIRE_TOUCH_INTERVAL": (60, _problem_with_interval),
-    "EXPIRE_CLIENT_IP": ("expire_sessions.clients.remote_addr", _problem_with_function),
-}
-"""Each setting's default, and the function that says what is wrong with a value."""
+@dataclass(frozen=True)
+class Setting(Generic[Value]):
+    """A row of the table; as an attribute of ``Conf`` it is the setting's value.
 
+    The value is kept in the instance, where Python looks before it asks the class for
+    a descriptor without ``__set__``: only the first read comes here, as with
+    ``functools.cached_property``.
+    """
 
-def problem_with(name: str, value: object) -> str | None:
-    """Return what is wrong with ``value`` for the setting ``name``, or None."""
-    return KNOWN[name][1](value)
+    name: str
+    """Its name in Django's settings."""
+
+    default: Value
+
+    problem: Problem
+    """Says what is wrong with a value. The system check shows it; at run time it is
+    raised, because a server may run without the checks."""
+
+    check: str
+    """The id of the system check that finds a wrong value."""
+
+    key: str | None = None
+    """Its key in the dictionary of ``expire_check``, where a handler may set it."""
+
+    attribute: str = field(init=False, default="")
+    """Its name in ``Conf``."""
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        object.__setattr__(self, "attribute", attribute)  # past frozen
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | Value:
+        if instance is None:
+            return self
+        value = vars(instance)[self.attribute] = self.read()
+        return value
+
+    def read(self) -> Value:
+        """Return what it is set to, or its default.
+
+        Raises:
+            InvalidSetup: the value is wrong.
+        """
+        value: Value = getattr(settings, self.name, self.default)
+        if problem := self.problem(value):
+            raise InvalidSetup(f"{self.name} {problem}; it is {value!r}.")
+        return value
 
 
 class Conf:
-    """Typed properties, one for each setting. A wrong value raises InvalidSetup."""
+    """The value of each setting, typed. A wrong one raises InvalidSetup."""
+
+    max_users = Setting[int | None](
+        "EXPIRE_MAX_USERS", 1, _problem_with_count, check="E011", key="max_users"
+    )
+    """How many sessions a user may have; 0 or None: no limit."""
+
+    log_limit = Setting[int | None](
+        "EXPIRE_LOG_LIMIT", None, _problem_with_count, check="E012", key="log_limit"
+    )
+    """How many ended rows of a user are kept; None: all."""
+
+    log_age = Setting[float | None](
+        "EXPIRE_LOG_AGE",
+        None,
+        _problem_with_number("days", A_CENTURY, optional=True),
+        check="E017",
+    )
+    """Days after a login for which its ended row is kept; None: for ever."""
+
+    policy = Setting[str]("EXPIRE_POLICY", "evict", _problem_with_policy, check="E013")
+    """What happens at the limit."""
+
+    touch_interval = Setting[float | None](
+        "EXPIRE_TOUCH_INTERVAL",
+        60,
+        _problem_with_number("seconds", A_BILLION, optional=True),
+        check="E014",
+    )
+    """Seconds between two touches of a session by one process; None: never."""
+
+    client_ip_path = Setting[str](
+        "EXPIRE_CLIENT_IP",
+        "expire_sessions.clients.remote_addr",
+        _problem_with_function,
+        check="E015",
+    )
+    """Where ``client_ip`` is."""
+
+    @property
+    def client_ip(self) -> Callable[[Any], str | None]:
+        """The function that finds the IP address of a request's client.
+
+        Imported at each use, so that a test can replace it in its module.
+        """
+        function: Callable[[Any], str | None] = import_string(self.client_ip_path)
+        return function
 
     def forget(self) -> None:
         """Read every setting again on its next use: one of them has changed."""
         vars(self).clear()
 
-    def _read(self, name: str) -> Any:
-        value = getattr(settings, name, KNOWN[name][0])
-        if problem := problem_with(name, value):
-            raise InvalidSetup(f"{name} {problem}; it is {value!r}.")
-        return value
 
-    @cached_property
-    def max_users(self) -> int | None:
-        """How many sessions a user may have; 0 or None: no limit."""
-        limit: int | None = self._read("EXPIRE_MAX_USERS")
-        return limit
-
-    @cached_property
-    def log_limit(self) -> int | None:
-        """How many ended rows of a user are kept; None: all."""
-        limit: int | None = self._read("EXPIRE_LOG_LIMIT")
-        return limit
-
-    @cached_property
-    def log_age(self) -> float | None:
-        """Days after a login for which its ended row is kept; None: for ever."""
-        days: float | None = self._read("EXPIRE_LOG_AGE")
-        return days
-
-    @cached_property
-    def policy(self) -> str:
-        """What happens at the limit."""
-        policy: str = self._read("EXPIRE_POLICY")
-        return policy
-
-    @cached_property
-    def touch_interval(self) -> float | None:
-        """Seconds between two touches of a session by one process; None: never."""
-        seconds: float | None = self._read("EXPIRE_TOUCH_INTERVAL")
-        return seconds
-
-    @property
-    def client_ip(self) -> Callable[[Any], str | None]:
-        """The function that finds the IP address of a request's client."""
-        function: Callable[[Any], str | None] = import_string(
-            self._read("EXPIRE_CLIENT_IP")
-        )
-        return function
-
+KNOWN: Final[dict[str, Setting[Any]]] = {
+    setting.name: setting
+    for setting in vars(Conf).values()
+    if isinstance(setting, Setting)
+}
+"""The table: each setting by its name."""
 
 conf: Final = Conf()

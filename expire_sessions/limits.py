@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import ValidationError
 from django.utils.functional import SimpleLazyObject
 
-from expire_sessions.conf import conf, problem_with
+from expire_sessions.conf import KNOWN, conf
 from expire_sessions.exceptions import InvalidLimits
 from expire_sessions.loaded import loaded_user
 from expire_sessions.signals import expire_check
 
 __all__ = ["LazyUser", "Limits", "limits_for"]
 
-SETTINGS: Final = {"max_users": "EXPIRE_MAX_USERS", "log_limit": "EXPIRE_LOG_LIMIT"}
+SETTINGS: Final = {setting.key: setting for setting in KNOWN.values() if setting.key}
 """The keys a handler may leave in the dictionary, and the settings they override."""
 
 
@@ -101,7 +101,7 @@ def _checked(settings: Mapping[str, Any]) -> Limits:
                 f"An expire_check handler left {key!r}, which this version does not"
                 f" know; it knows {known}."
             )
-        if problem := problem_with(SETTINGS[key], value):
+        if problem := SETTINGS[key].problem(value):
             raise InvalidLimits(
                 f"An expire_check handler left {key!r} as {value!r}; it {problem}."
             )

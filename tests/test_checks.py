@@ -21,6 +21,7 @@ from expire_sessions.checks import (
     check_settings,
     check_table,
 )
+from expire_sessions.conf import KNOWN
 from expire_sessions.installed import check_installed
 from tests.found import caches, ids
 
@@ -40,6 +41,18 @@ RIGHT: dict[str, list[Any]] = {
     "EXPIRE_LOG_AGE": [None, 0, 0.5, 30],
     "EXPIRE_CLIENT_IP": ["expire_sessions.clients.remote_addr"],
 }
+
+LISTED = [
+    *re.findall(r"\b([EW]0\d\d)\b", str(checks.__doc__)),
+    *(setting.check for setting in KNOWN.values()),
+]
+"""The ids of all checks: the settings have theirs in their own table."""
+
+
+def test_each_setting_has_right_and_wrong_values_here() -> None:
+    assert set(RIGHT) == set(KNOWN)
+    tested = {number: name for number, (name, _) in WRONG.items()}
+    assert tested == {setting.check: name for name, setting in KNOWN.items()}
 
 
 @pytest.mark.parametrize(
@@ -160,22 +173,19 @@ def test_no_check_raises_whatever_the_options(name: str, value: object) -> None:
 
 
 def test_the_ids_are_unique_and_all_are_tested() -> None:
-    listed = re.findall(r"\b([EW]0\d\d)\b", str(checks.__doc__))
-    assert len(listed) == len(set(listed))
+    assert len(LISTED) == len(set(LISTED))
     source = "".join(
         path.read_text(encoding="utf-8")
         for path in Path(__file__).parent.glob("test_checks*.py")
     )
-    assert {number for number in listed if f'"{number}"' not in source} == set()
+    assert {number for number in LISTED if f'"{number}"' not in source} == set()
 
 
 def test_the_ids_are_those_of_the_code() -> None:
-    listed = re.findall(r"\b([EW]0\d\d)\b", str(checks.__doc__))
-    source = "".join(
-        path.read_text(encoding="utf-8")
-        for path in Path(str(checks.__file__)).parent.glob("*.py")
-    )
-    assert {*re.findall(r'"([EW]0\d\d)"', source), "E001"} == set(listed)
+    package = Path(str(checks.__file__)).parent
+    files = [package.parent / "conf.py", *package.glob("*.py")]
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert {*re.findall(r'"([EW]0\d\d)"', source), "E001"} == set(LISTED)
 
 
 def test_each_check_is_registered() -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from django.dispatch import Signal
 
-from expire_sessions import checks, installed, signals
+from expire_sessions import installed, signals
 from expire_sessions.checks.messages import Section
 from expire_sessions.conf import KNOWN
 from expire_sessions.reasons import EndReason
+from tests.test_checks import LISTED
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
 SIGNALS = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
-CHECK_IDS = set(re.findall(r"\b([EW]0\d\d)\b", str(checks.__doc__)))
 
 
 def first_cells(section: str) -> set[str]:
@@ -27,9 +27,16 @@ def test_the_settings_are_those_of_the_code() -> None:
 
 
 def test_the_default_of_each_setting_is_told() -> None:
-    for name, (default, _) in KNOWN.items():
+    for name, setting in KNOWN.items():
+        default = setting.default
         shown = f'"{default}"' if isinstance(default, str) else str(default)
         assert f"| `{name}` | `{shown}` |" in README
+
+
+def test_the_check_of_each_setting_is_told() -> None:
+    for name, setting in KNOWN.items():
+        row = f"| `expire_sessions.{setting.check}` | `{name}` has a wrong value |"
+        assert row in README
 
 
 def test_the_signals_are_those_of_the_code() -> None:
@@ -39,7 +46,7 @@ def test_the_signals_are_those_of_the_code() -> None:
 
 def test_the_checks_are_those_of_the_code() -> None:
     told = {name.removeprefix("expire_sessions.") for name in first_cells("Checks")}
-    assert told == CHECK_IDS
+    assert told == set(LISTED)
 
 
 def test_the_reasons_are_those_of_the_code() -> None:

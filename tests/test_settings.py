@@ -1,6 +1,8 @@
 """The settings, and what the history knows of a client."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, assert_type
 
 import pytest
 from django.http import HttpRequest
@@ -8,8 +10,9 @@ from django.test import override_settings
 
 from expire_sessions.checks import check_settings
 from expire_sessions.clients import describe
-from expire_sessions.conf import conf
+from expire_sessions.conf import KNOWN, Conf, Setting, conf
 from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.limits import SETTINGS, Limits
 from expire_sessions.models import LoggedSession
 from tests.test_checks import WRONG
 
@@ -46,16 +49,69 @@ def test_a_change_of_the_settings_is_seen() -> None:
     assert (conf.max_users, conf.log_limit) == (1, None)
 
 
+EACH_SETTING = pytest.mark.parametrize("setting", KNOWN.values(), ids=KNOWN)
+
+
+@EACH_SETTING
+def test_a_default_is_a_right_value(setting: Setting[Any]) -> None:
+    assert setting.problem(setting.default) is None
+    assert getattr(conf, setting.attribute) == setting.default
+
+
+@EACH_SETTING
+def test_a_value_is_read_once_until_a_setting_changes(setting: Setting[Any]) -> None:
+    own = Conf()
+    kept = getattr(own, setting.attribute)
+    with override_settings(**{setting.name: object()}):
+        assert getattr(own, setting.attribute) is kept
+        own.forget()
+        with pytest.raises(InvalidSetup, match=setting.name):
+            getattr(own, setting.attribute)
+
+
+@EACH_SETTING
+def test_a_setting_is_written_down_in_the_table_alone(setting: Setting[Any]) -> None:
+    """Nothing but a row is needed: it is the attribute, and it makes the check."""
+    assert getattr(Conf, setting.attribute) is setting
+    with override_settings(**{setting.name: object()}):
+        (message,) = check_settings()
+        with pytest.raises(InvalidSetup) as raised:
+            getattr(conf, setting.attribute)
+    assert message.id == f"expire_sessions.{setting.check}"
+    assert message.msg == str(raised.value)
+
+
+def test_the_keys_of_expire_check_are_the_limits_of_a_user() -> None:
+    assert set(SETTINGS) == {limit.name for limit in fields(Limits)}
+
+
+def test_each_value_has_the_type_of_its_setting() -> None:
+    """A type checker reads this as well."""
+    assert_type(conf.max_users, int | None)
+    assert_type(conf.log_limit, int | None)
+    assert_type(conf.log_age, float | None)
+    assert_type(conf.policy, str)
+    assert_type(conf.touch_interval, float | None)
+    assert_type(conf.client_ip, Callable[[Any], str | None])
+
+
 @pytest.mark.parametrize(
     "name,value", [(name, value) for name, values in WRONG.values() for value in values]
 )
 def test_a_wrong_value_is_a_clear_error(name: str, value: object) -> None:
-    attribute = name.removeprefix("EXPIRE_").lower()
     with (
         override_settings(**{name: value}),
         pytest.raises(InvalidSetup, match=name),
     ):
-        getattr(conf, attribute)
+        getattr(conf, KNOWN[name].attribute)
+
+
+def test_a_wrong_function_is_a_clear_error() -> None:
+    with (
+        override_settings(EXPIRE_CLIENT_IP="no.such.function"),
+        pytest.raises(InvalidSetup, match="EXPIRE_CLIENT_IP cannot be imported"),
+    ):
+        _ = conf.client_ip
 
 
 @pytest.mark.parametrize(

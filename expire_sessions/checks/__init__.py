@@ -4,13 +4,8 @@
 E001 the app is not in ``INSTALLED_APPS`` (in ``installed``)
 E002 a setting of this app is set, and ``SESSION_ENGINE`` is another engine
 E003 ``SESSION_ENGINE`` cannot be imported
-E011 ``EXPIRE_MAX_USERS`` has a wrong value
-E012 ``EXPIRE_LOG_LIMIT`` has a wrong value
-E013 ``EXPIRE_POLICY`` has a wrong value
-E014 ``EXPIRE_TOUCH_INTERVAL`` has a wrong value
-E015 ``EXPIRE_CLIENT_IP`` has a wrong value
+E01x a setting has a wrong value (which: in the table of ``conf``)
 W016 a setting has nearly the name of one of this app
-E017 ``EXPIRE_LOG_AGE`` has a wrong value
 E021 the session cache cannot hold sessions
 E022 the session cache's ``KEY_FUNCTION`` cannot be used
 W023 the session cache uses pickle

@@ -8,18 +8,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 
 from expire_sessions.checks.messages import Section, error, warning
-from expire_sessions.conf import KNOWN, problem_with
+from expire_sessions.conf import KNOWN
+from expire_sessions.exceptions import InvalidSetup
 
 __all__ = ["check_settings"]
-
-IDS: Final = {
-    "EXPIRE_MAX_USERS": "E011",
-    "EXPIRE_LOG_LIMIT": "E012",
-    "EXPIRE_POLICY": "E013",
-    "EXPIRE_TOUCH_INTERVAL": "E014",
-    "EXPIRE_CLIENT_IP": "E015",
-    "EXPIRE_LOG_AGE": "E017",
-}
 
 PREFIX: Final = "EXPIRE_"
 
@@ -29,22 +21,24 @@ NEAR: Final = 0.8
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E011 to E017: the settings, wherever one of them is set."""
-    names = [name for name in dir(settings) if name.startswith(PREFIX)]
-    return [message for name in names for message in _check_setting(name)]
+    """E011 to E017: each setting of the table, and what looks like one."""
+    return [*_check_values(), *_check_spelling()]
 
 
-def _check_setting(name: str) -> Iterator[CheckMessage]:
-    if name not in KNOWN:
-        yield from _check_spelling(name)
-    elif problem := problem_with(name, getattr(settings, name)):
-        text = f"{name} {problem}; it is {getattr(settings, name)!r}."
-        yield error(IDS[name], text, Section.SETTINGS)
+def _check_values() -> Iterator[CheckMessage]:
+    for setting in KNOWN.values():
+        try:
+            setting.read()
+        except InvalidSetup as problem:
+            yield error(setting.check, str(problem), Section.SETTINGS)
 
 
-def _check_spelling(name: str) -> Iterator[CheckMessage]:
-    known = [setting.removeprefix(PREFIX) for setting in KNOWN]
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=NEAR)
-    if near:
-        text = f"{name} does nothing. Is it meant to be {PREFIX}{near[0]}?"
-        yield warning("W016", text, Section.SETTINGS)
+def _check_spelling() -> Iterator[CheckMessage]:
+    known = [name.removeprefix(PREFIX) for name in KNOWN]
+    for name in dir(settings):
+        if name in KNOWN or not name.startswith(PREFIX):
+            continue
+        given = name.removeprefix(PREFIX)
+        if near := difflib.get_close_matches(given, known, n=1, cutoff=NEAR):
+            text = f"{name} does nothing. Is it meant to be {PREFIX}{near[0]}?"
+            yield warning("W016", text, Section.SETTINGS)
