@@ -23,6 +23,7 @@ POLICIES: Final = ("evict",)
 A_BILLION: Final = 10**9
 A_CENTURY: Final = 36_525
 """Days. A date further back than the calendar goes is an error of its own."""
+AN_HOUR: Final = 3600
 
 Value = TypeVar("Value")
 Problem = Callable[[object], str | None]
@@ -150,6 +151,15 @@ class Conf:
         check="E014",
     )
     """Seconds between two touches of a session by one process; None: never."""
+
+    timeout = Setting[float](
+        "EXPIRE_TIMEOUT",
+        2,
+        _problem_with_number("seconds", AN_HOUR, optional=False),
+        check="E018",
+    )
+    """Seconds that an operation may spend on retries, where Redis fails, before it is
+    an error; 0: no retries."""
 
     client_ip_path = Setting[str](
         "EXPIRE_CLIENT_IP",

@@ -30,6 +30,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "E012": ("EXPIRE_LOG_LIMIT", [-1, "3", False, 1.5]),
     "E013": ("EXPIRE_POLICY", ["refuse", "ask", None, 1, []]),
     "E014": ("EXPIRE_TOUCH_INTERVAL", [-1, "60", True, []]),
+    "E018": ("EXPIRE_TIMEOUT", [None, -1, "2", True, 3601, float("nan"), []]),
     "E017": ("EXPIRE_LOG_AGE", [-1, "30", True, 36_526, float("inf"), []]),
     "E015": ("EXPIRE_CLIENT_IP", [None, 1, "nothing", "no.such.module", "os.path.sep"]),
 }
@@ -38,6 +39,7 @@ RIGHT: dict[str, list[Any]] = {
     "EXPIRE_LOG_LIMIT": [None, 0, 1],
     "EXPIRE_POLICY": ["evict"],
     "EXPIRE_TOUCH_INTERVAL": [None, 0, 0.5, 60],
+    "EXPIRE_TIMEOUT": [0, 0.5, 2, 3600],
     "EXPIRE_LOG_AGE": [None, 0, 0.5, 30],
     "EXPIRE_CLIENT_IP": ["expire_sessions.clients.remote_addr"],
 }

@@ -40,6 +40,7 @@ def test_defaults_need_no_setting() -> None:
     assert conf.log_age is None
     assert conf.policy == "evict"
     assert conf.touch_interval == 60
+    assert conf.timeout == 2
     assert conf.client_ip(request_with(REMOTE_ADDR="192.0.2.1")) == "192.0.2.1"
 
 
@@ -92,7 +93,9 @@ def test_each_value_has_the_type_of_its_setting() -> None:
     assert_type(conf.log_age, float | None)
     assert_type(conf.policy, str)
     assert_type(conf.touch_interval, float | None)
+    assert_type(conf.timeout, float)
     assert_type(conf.client_ip, Callable[[Any], str | None])
+    assert_type(Conf.timeout, Setting[float])
 
 
 @pytest.mark.parametrize(

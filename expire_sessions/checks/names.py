@@ -21,7 +21,7 @@ NEAR: Final = 0.8
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E011 to E017: each setting of the table, and what looks like one."""
+    """E011 to E018: each setting of the table, and what looks like one."""
     return [*_check_values(), *_check_spelling()]
 
 
