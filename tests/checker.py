@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from expire_sessions.connections import connection_for
 from expire_sessions.keys import PAYLOAD
+from tests.asking import index_name, redis_client
 from tests.workers import TRIED
 
 SNAPSHOT = """
@@ -28,9 +29,9 @@ class Checker:
 
     def __init__(self, user_id: str, limit: int | None) -> None:
         connection = connection_for("default")
-        self._client, keys = connection.client, connection.keys
-        self._names = [keys.index(user_id), TRIED]
-        self._frame = keys.frame(PAYLOAD)
+        self._client = redis_client()
+        self._names = [index_name(user_id), TRIED]
+        self._frame = connection.keys.frame(PAYLOAD)
         self._limit = limit
         self._live: set[bytes] = set()
         self._ended: set[bytes] = set()

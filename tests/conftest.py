@@ -10,14 +10,15 @@ from django.dispatch import Signal
 from django.test import Client
 
 from expire_sessions import signals
-from expire_sessions.connections import connection_for, forget_connections
+from expire_sessions.connections import forget_connections
+from tests.asking import redis_client
 
 
 @pytest.fixture(autouse=True)
 def server() -> redis.Redis:
     """The Redis of the run, empty, as a client of its own."""
     forget_connections()
-    client: redis.Redis = connection_for("default").client
+    client: redis.Redis = redis_client()
     client.flushall()
     return client
 

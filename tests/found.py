@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage
 
 from expire_sessions.checks.messages import Section
+from tests.caches import entry
 
 NOWHERE = "redis://127.0.0.1:1/0"
 """Nothing listens there."""
@@ -22,9 +22,8 @@ def ids(messages: list[CheckMessage]) -> set[str]:
 
 def caches(location: str = NOWHERE, **changes: Any) -> dict[str, Any]:
     """Return CACHES with another server, or other keys for the cache."""
-    cache: dict[str, Any] = settings.CACHES["default"]
-    options = {**cache["OPTIONS"], **changes.pop("OPTIONS", {})}
-    return {"default": {**cache, "LOCATION": location, "OPTIONS": options, **changes}}
+    options = changes.pop("OPTIONS", {})
+    return {"default": {**entry(location, **options), **changes}}
 
 
 def deployed(location: str = NOWHERE, **changes: Any) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from django.http import HttpRequest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import StoreUnavailable, SweepIncomplete
 from expire_sessions.keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.sessions import UserSessions
+from tests.asking import lose_payload
 from tests.interleaving import Step, gate
 
 __all__ = ["KINDS", "MARK", "Actor", "Kind", "Outcome", "Stage", "sign_in"]
@@ -257,9 +257,8 @@ def sweep(stage: Stage, me: str, target: str) -> Outcome:
 
 def expire(stage: Stage, me: str, target: str) -> Outcome:
     """Take the payload away, as its time to live does."""
-    found = connection_for("default")
     with suppress(RedisConnectionError):  # time does not wait for an answer
-        found.client.delete(found.keys.payload(stage.keys[target]))
+        lose_payload(stage.keys[target])
     return Outcome()
 
 

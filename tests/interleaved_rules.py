@@ -22,6 +22,7 @@ from expire_sessions.keys import PAYLOAD, session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.signals import session_ended
+from tests.asking import index_name, redis_client
 from tests.interleaved_actors import MARK, VISITOR, Actor, Outcome, Stage, sign_in
 from tests.interleaving import LOST, Run, Step, letters
 
@@ -92,9 +93,9 @@ class Snapshot:
 def snapshot(users: Sequence[str]) -> Snapshot:
     """Take one."""
     found = connection_for("default")
-    indexes = [found.keys.index(user) for user in users]
+    indexes = [index_name(user) for user in users]
     head = caches["default"].make_key(PAYLOAD)
-    reply = found.client.eval(SNAPSHOT, len(indexes), *indexes, f"{head}*")
+    reply = redis_client().eval(SNAPSHOT, len(indexes), *indexes, f"{head}*")
     payloads = {}
     for key, packed, life in reply[0]:
         data = found.decode(packed)

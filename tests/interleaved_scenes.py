@@ -12,9 +12,9 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.models import LoggedSession
 from expire_sessions.signals import expire_check
+from tests.asking import redis_client
 from tests.interleaved_actors import KINDS, MARK, VISITOR, Actor, Stage, sign_in
 from tests.interleaved_rules import Judge, Violation, noted_signals
 from tests.interleaving import (
@@ -153,7 +153,7 @@ class Theatre:
         self._stage = Stage(ann, bob, {}, 0)
         self._props: dict[Any, _Props] = {}
         for script in every_script():
-            connection_for("default").client.script_load(script.source)
+            redis_client().script_load(script.source)
 
     def play(self, scene: Scene, choose: Choose) -> Played:
         """Play one schedule of the scene, from a fresh stage."""
@@ -192,7 +192,7 @@ class Theatre:
             props.put_back()
 
     def _make(self, scene: Scene) -> "_Props":
-        connection_for("default").client.flushdb()
+        redis_client().flushdb()
         LoggedSession.objects.all().delete()
         self._stage.keys = {}
         with same_keys():
@@ -220,7 +220,7 @@ class _Props:
     def __init__(self, keys: dict[str, str]) -> None:
         self.keys = keys
         self.since = time.monotonic()
-        client = connection_for("default").client
+        client = redis_client()
         self._values = [
             (key, max(client.pttl(key), 0), client.dump(key))
             for key in client.scan_iter()
@@ -228,7 +228,7 @@ class _Props:
         self._rows = list(LoggedSession.objects.all())
 
     def put_back(self) -> None:
-        pipeline = connection_for("default").client.pipeline(transaction=False)
+        pipeline = redis_client().pipeline(transaction=False)
         pipeline.flushdb()
         for key, life, value in self._values:
             pipeline.restore(key, life, value)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from expire_sessions.models import LoggedSession
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from expire_sessions import adoption
 from expire_sessions.adoption import Adopted, adopt_payloads
-from expire_sessions.connections import connection_for
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
-from tests.workers import sign_in
+from tests.asking import id_of, index_name, payload_name
+from tests.sessions import key_of, sign_in, who
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def with_engine(engine: str, user: Any, **data: object) -> Client:
     """Return a browser whose session another engine of Django has made."""
     session: SessionBase = import_module(DJANGOS + engine).SessionStore()
     if user is not None:
-        session[SESSION_KEY] = user._meta.pk.value_to_string(user)
+        session[SESSION_KEY] = id_of(user)
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.update(data)
@@ -49,10 +49,6 @@ class Anything:
 
     def loads(self, data: bytes) -> Any:
         return pickle.loads(data)  # noqa: S301 - written by this test
-
-
-def who(browser: Client) -> str:
-    return browser.get("/whoami/").content.decode()
 
 
 def index_sessions(*args: str) -> str:
@@ -92,7 +88,7 @@ def test_what_was_adopted_counts_from_its_adoption(
     """A second run makes nobody look as if he had just been seen."""
     with_engine("cache", ann)
     index_sessions()
-    index = connection_for("default").keys.index(str(ann.pk))
+    index = index_name(ann)
     first = server.zrange(index, 0, -1, withscores=True)
     index_sessions()
     assert server.zrange(index, 0, -1, withscores=True) == first
@@ -119,7 +115,7 @@ def test_a_copied_session_lives_no_longer_than_it_had_to(
 ) -> None:
     browser = with_engine("db", ann, _session_expiry=1000)
     index_sessions("--from", "db")
-    name = connection_for("default").keys.payload(browser.cookies["sessionid"].value)
+    name = payload_name(key_of(browser))
     assert 990 < server.ttl(name) <= 1000
 
 
@@ -152,7 +148,7 @@ def test_a_key_of_another_type_under_a_payloads_name_is_passed_over(
     ann: Any, server: redis.Redis
 ) -> None:
     with_engine("cache", ann)
-    server.rpush(connection_for("default").keys.payload("z" * 32), "x")
+    server.rpush(payload_name("z" * 32), "x")
     assert index_sessions().startswith("1 sessions of users are in their index")
 
 
@@ -244,7 +240,7 @@ def test_a_terminal_shows_a_bar(ann: Any) -> None:
 def test_what_cannot_be_read_is_counted_and_left_alone(
     ann: Any, server: redis.Redis
 ) -> None:
-    name = connection_for("default").keys.payload("x" * 32)
+    name = payload_name("x" * 32)
     server.set(name, b"no session", ex=100)
     assert "1 cannot be read" in index_sessions()
     assert server.get(name) == b"no session"

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
-from tests.workers import sign_in
+from tests.asking import id_of, redis_client
+from tests.sessions import reasons, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def take_a_place(user: Any) -> SessionStore:
     """Sign a user in without awaiting anything, but for Django's own queries."""
     store = SessionStore()
-    store["_auth_user_id"] = user._meta.pk.value_to_string(user)
+    store["_auth_user_id"] = id_of(user)
     store.save()
     return store
 
@@ -31,22 +31,17 @@ async def rotate(store: SessionStore) -> None:
     store.cycle_key()
 
 
-def reasons() -> list[str]:
-    rows = LoggedSession.objects.order_by("pk")
-    return list(rows.values_list("end_reason", flat=True))
-
-
 def test_the_history_is_written_all_the_same(
     ann: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     sign_in(ann)
     store = asyncio.run(take_a_place(ann))
-    assert reasons() == ["evicted", ""]
+    assert reasons(ann) == ["evicted", ""]
     asyncio.run(rotate(store))
     (info,) = UserSessions(ann).list()
     assert info.since is not None, "its row has followed"
     asyncio.run(sign_out(store))
-    assert reasons() == ["evicted", "logout"]
+    assert reasons(ann) == ["evicted", "logout"]
     assert caplog.text == ""
 
 
@@ -63,8 +58,7 @@ def test_a_write_that_fails_there_is_logged_as_elsewhere(
 
 
 def test_the_thread_leaves_no_connection_behind(ann: Any) -> None:
-    client = connection_for("default").client
     for _ in range(20):
         asyncio.run(take_a_place(ann))
-    assert len(client.client_list()) <= 3
+    assert len(redis_client().client_list()) <= 3
     assert LoggedSession.objects.active().count() == 1

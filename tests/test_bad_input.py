@@ -21,40 +21,26 @@ from django_redis.compressors.base import BaseCompressor
 
 from example_project.redis_server import RedisServer
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import (
     InvalidLimits,
     InvalidSetup,
     StoreUnavailable,
     SweepIncomplete,
 )
-from expire_sessions.index import Index, Mode, Outcome
-from expire_sessions.keys import session_id
+from expire_sessions.index import Mode, Outcome
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
+from tests.asking import add_members, index, put_payload
+from tests.caches import other_cache
 from tests.server_plugin import another_server
-from tests.workers import sign_in
+from tests.sessions import ids, key_of, live_ids, sign_in
 
 pytestmark = pytest.mark.django_db
 
 KEY = "k" * 32
 
 PICKLE = "django_redis.serializers.pickle.PickleSerializer"
-
-
-@contextmanager
-def caches(location: str = "", **options: Any) -> Iterator[None]:
-    """Keep sessions at another server, or with other options."""
-    cache: dict[str, Any] = settings.CACHES["default"]
-    changed = {
-        **cache,
-        "LOCATION": location or cache["LOCATION"],
-        "OPTIONS": {**cache["OPTIONS"], **options},
-    }
-    with override_settings(CACHES={"default": changed}):
-        yield
-        connection_for("default").client.connection_pool.disconnect()
 
 
 # Cookies.
@@ -112,7 +98,7 @@ class SaltedCompressor(BaseCompressor):  # type: ignore[misc] # untyped
 
 
 def test_a_tab_that_reads_undoes_nothing_however_payloads_are_written(ann: Any) -> None:
-    with caches(COMPRESSOR=f"{__name__}.SaltedCompressor"):
+    with other_cache(COMPRESSOR=f"{__name__}.SaltedCompressor"):
         key = sign_in(ann).session_key
         reading, writing = SessionStore(key), SessionStore(key)
         reading.get("x")
@@ -136,12 +122,6 @@ def set_off() -> None:
     Bomb.went_off = True
 
 
-def put(payload: bytes, key: str | None) -> None:
-    """Put something into Redis in place of a session's payload."""
-    connection = connection_for("default")
-    connection.client.set(connection.keys.payload(str(key)), payload, ex=60)
-
-
 PAYLOADS = {
     "garbage": b"\x80\x04garbage",
     "empty": b"",
@@ -160,7 +140,7 @@ def test_a_payload_that_does_not_decode_is_an_empty_session(
     case: str, path: str, ann: Any, sign_in: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser = sign_in(ann)
-    put(PAYLOADS[case], browser.cookies["sessionid"].value)
+    put_payload(key_of(browser), PAYLOADS[case])
     response = browser.get(path)
     assert (response.status_code, response.content) == (200, b"")
     assert_warned_of_corruption(caplog)
@@ -186,9 +166,9 @@ def test_a_pickle_that_does_not_decode_is_an_empty_session(
     case: str, ann: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     payload, options = PICKLES[case]
-    with caches(SERIALIZER=PICKLE, **options):
+    with other_cache(SERIALIZER=PICKLE, **options):
         store = sign_in(ann)
-        put(payload, store.session_key)
+        put_payload(store.session_key, payload)
         assert SessionStore(store.session_key).load() == {}
     assert_warned_of_corruption(caplog)
 
@@ -197,14 +177,14 @@ def test_listing_and_ending_unpickle_nothing(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bomb, "went_off", False)
-    with caches(SERIALIZER=PICKLE):
+    with other_cache(SERIALIZER=PICKLE):
         store = sign_in(ann)
-        put(pickle.dumps({"bomb": Bomb()}), store.session_key)
+        put_payload(store.session_key, pickle.dumps({"bomb": Bomb()}))
         sessions = UserSessions(ann)
         (info,) = sessions.list()
         assert sessions.end(info.session_id)
         assert not Bomb.went_off
-        put(pickle.dumps({"bomb": Bomb()}), store.session_key)
+        put_payload(store.session_key, pickle.dumps({"bomb": Bomb()}))
         SessionStore(store.session_key).load()
         assert Bomb.went_off, "it is a bomb"
 
@@ -242,16 +222,6 @@ HANDLERS: dict[str, Callable[..., None]] = {
     "a policy of a later version": leaving("policy", "ask"),
     "a bad log limit": leaving("log_limit", "many"),
 }
-
-
-def ids(*stores: SessionStore) -> set[str]:
-    """Return the ids of these sessions."""
-    return {session_id(str(store.session_key)) for store in stores}
-
-
-def live_ids(user: Any) -> set[str]:
-    """Return the ids of the user's live sessions."""
-    return {info.session_id for info in UserSessions(user).list()}
 
 
 @pytest.fixture(params=HANDLERS)
@@ -376,7 +346,7 @@ def test_a_cache_that_cannot_hold_sessions_is_a_clear_error(case: str) -> None:
 @pytest.fixture
 def own_server() -> Iterator[RedisServer]:
     """A Redis to do things to."""
-    with another_server() as server, caches(server.url):
+    with another_server() as server, other_cache(server.url):
         yield server
 
 
@@ -422,7 +392,7 @@ def test_an_outage_is_an_error_and_never_a_logout(
     options = {"IGNORE_EXCEPTIONS": ignore, "SOCKET_TIMEOUT": 0.05}
     with (
         outage(tmp_path) as address,
-        caches(address, **options),
+        other_cache(address, **options),
         override_settings(SESSION_SAVE_EVERY_REQUEST=every_request),
     ):
         response = browser.get(path)
@@ -437,7 +407,7 @@ def test_an_outage_under_asgi_is_an_error_and_never_a_logout(
 ) -> None:
     browser = AsyncClient(raise_request_exception=False)
     browser.cookies["sessionid"] = KEY
-    with outage(tmp_path) as address, caches(address, SOCKET_TIMEOUT=0.05):
+    with outage(tmp_path) as address, other_cache(address, SOCKET_TIMEOUT=0.05):
         response = async_to_sync(browser.get)(path)
     assert response.status_code == 500
     assert "sessionid" not in response.cookies
@@ -450,7 +420,7 @@ def test_a_login_during_an_outage_is_an_error(
 ) -> None:
     browser = Client(raise_request_exception=False)
     query = {"username": "ann", "password": "ann"}
-    with down(tmp_path) as address, caches(address, IGNORE_EXCEPTIONS=ignore):
+    with down(tmp_path) as address, other_cache(address, IGNORE_EXCEPTIONS=ignore):
         response = browser.get(f"{site}/login/", query)
     assert response.status_code == 500
     assert "sessionid" not in response.cookies
@@ -491,7 +461,7 @@ def test_what_is_read_and_cannot_be_written_is_an_error_and_never_a_logout(
     fault(admin)
     # In the address: django-redis keeps one pool for each, with its first time-out.
     address = f"{own_server.url}&socket_timeout=0.2"
-    with caches(address, IGNORE_EXCEPTIONS=ignore):
+    with other_cache(address, IGNORE_EXCEPTIONS=ignore):
         response = browser.get(path)
         who = browser.get("/whoami/").content
     # Redis 6.2 does then what it was asked for, though nobody waits any more.
@@ -502,7 +472,7 @@ def test_what_is_read_and_cannot_be_written_is_an_error_and_never_a_logout(
 
 
 def test_an_outage_says_what_it_is(tmp_path: Path) -> None:
-    with down(tmp_path) as address, caches(address):
+    with down(tmp_path) as address, other_cache(address):
         with pytest.raises(StoreUnavailable, match="'default'") as caught:
             SessionStore(KEY).load()
         assert isinstance(caught.value.__cause__, redis.ConnectionError)
@@ -538,10 +508,9 @@ def test_a_login_that_is_repeated_is_known_on_a_server_that_is_full_by_now(
     ann: Any, admin: redis.Redis
 ) -> None:
     arguments: dict[str, Any] = {"user_id": str(ann.pk), "age": 60_000, "call": "call"}
-    index = Index(connection_for("default"))
-    assert index.place(Mode.NEW, KEY, **arguments).outcome is Outcome.SAVED
+    assert index().place(Mode.NEW, KEY, **arguments).outcome is Outcome.SAVED
     admin.config_set("maxmemory", 1)
-    assert index.place(Mode.NEW, KEY, **arguments).outcome is Outcome.SAVED
+    assert index().place(Mode.NEW, KEY, **arguments).outcome is Outcome.SAVED
 
 
 @pytest.mark.parametrize("site", ["", "/a"])
@@ -552,7 +521,10 @@ def test_a_full_server_signs_nobody_out(
     browser, visitor = Client(), Client(raise_request_exception=False)
     browser.force_login(ann)
     admin.config_set("maxmemory", 1)
-    with caches(IGNORE_EXCEPTIONS=ignore), override_settings(EXPIRE_TOUCH_INTERVAL=0):
+    with (
+        other_cache(IGNORE_EXCEPTIONS=ignore),
+        override_settings(EXPIRE_TOUCH_INTERVAL=0),
+    ):
         browser.get(f"{site}/set/x/1/")
         assert browser.get(f"{site}/get/x/").content == b"1"
         refused = visitor.get(f"{site}/login/", {"username": "bob", "password": "bob"})
@@ -577,9 +549,8 @@ def test_a_read_only_server_is_an_error(ann: Any, admin: redis.Redis) -> None:
 
 def test_no_error_tells_a_session_key(ann: Any, admin: redis.Redis) -> None:
     """redis-py puts the command that failed into its own errors."""
-    connection = connection_for("default")
     dead = "d" * 32
-    connection.client.zadd(connection.keys.index(str(ann.pk)), {dead: 1})
+    add_members(ann, {dead: 1})
     admin.replicaof("127.0.0.1", "1")
     with pytest.raises(StoreUnavailable) as caught:
         SessionStore.clear_expired()
@@ -614,7 +585,7 @@ def test_a_restart_of_a_server_that_persists_signs_nobody_out(
 ) -> None:
     """The connections are broken then, and the scripts forgotten."""
     durable = ("--appendonly", "yes", "--appendfsync", "always")
-    with another_server(*durable) as server, caches(server.url):
+    with another_server(*durable) as server, other_cache(server.url):
         browser = Client()
         browser.force_login(ann)
         server.stop()
@@ -629,7 +600,7 @@ def test_sessions_are_kept_on_and_read_from_the_primary(ann: Any) -> None:
     with (
         another_server() as primary,
         another_server() as replica,
-        caches(f"{primary.url},{replica.url}"),
+        other_cache(f"{primary.url},{replica.url}"),
         redis.Redis(unix_socket_path=str(primary.socket)) as on_primary,
         redis.Redis(unix_socket_path=str(replica.socket)) as on_replica,
     ):

@@ -14,27 +14,34 @@ from hypothesis import strategies as st
 
 from expire_sessions import scripts
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import Connection, connection_for
-from expire_sessions.index import Index, Mode, Saved
+from expire_sessions.index import Mode, Saved
 from expire_sessions.keys import new_session_key, session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.scripts import Script
 from expire_sessions.sessions import PAGE, UserSessions
-from tests.workers import sign_in
+from tests.asking import (
+    id_of,
+    index,
+    index_name,
+    lose_payload,
+    members,
+    payload_name,
+    payload_of,
+    redis_client,
+)
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 
 
 def copies(user: Any, store: SessionStore, count: int) -> list[str]:
     """Give a user many older sessions with rows, without a login for each."""
-    redis = connection_for("default")
-    payload = redis.client.get(redis.keys.payload(str(store.session_key)))
-    index = redis.keys.index(str(user.pk))
+    payload = payload_of(store.session_key)
     keys = [new_session_key() for _ in range(count)]
-    pipeline = redis.client.pipeline(transaction=False)
+    pipeline = redis_client().pipeline(transaction=False)
     for number, key in enumerate(keys):
-        pipeline.set(redis.keys.payload(key), payload, ex=1000)
-        pipeline.zadd(index, {key: number})
+        pipeline.set(payload_name(key), payload, ex=1000)
+        pipeline.zadd(index_name(user), {key: number})
     pipeline.execute()
     LoggedSession.objects.bulk_create(
         LoggedSession(user=user, session_id=session_id(key)) for key in keys
@@ -48,11 +55,6 @@ def calls_of(server: redis.Redis, command: str) -> int:
     return int(found.get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
-def members(user: Any) -> int:
-    redis = connection_for("default")
-    return int(redis.client.zcard(redis.keys.index(str(user.pk))))
-
-
 @override_settings(EXPIRE_TOUCH_INTERVAL=0)
 def test_a_lowered_limit_ends_a_thousand_at_each_request(ann: Any) -> None:
     with override_settings(EXPIRE_MAX_USERS=0):
@@ -62,7 +64,7 @@ def test_a_lowered_limit_ends_a_thousand_at_each_request(ann: Any) -> None:
     for _ in range(4):
         with CaptureQueriesContext(connection) as queries:
             assert SessionStore(store.session_key).load()
-        found.append((members(ann), len(queries) <= 8))
+        found.append((len(members(ann)), len(queries) <= 8))
     assert found == [(1501, True), (501, True), (1, True), (1, True)]
     assert LoggedSession.objects.active().count() == 1
     assert LoggedSession.objects.filter(end_reason="evicted").count() == 2500
@@ -72,7 +74,7 @@ def test_a_login_ends_them_all_at_once(ann: Any) -> None:
     with override_settings(EXPIRE_MAX_USERS=0):
         copies(ann, sign_in(ann), 2500)
     store = sign_in(ann)
-    assert members(ann) == 1
+    assert len(members(ann)) == 1
     active = LoggedSession.objects.active().get()
     assert active.session_id == session_id(str(store.session_key))
     assert LoggedSession.objects.filter(end_reason="evicted").count() == 2501
@@ -117,8 +119,7 @@ def test_a_list_finds_those_that_are_live_among_the_expired(ann: Any) -> None:
     with override_settings(EXPIRE_MAX_USERS=0):
         store = sign_in(ann)
         keys = copies(ann, store, 2 * PAGE)
-    redis = connection_for("default")
-    redis.client.delete(*map(redis.keys.payload, keys[3:]))
+    lose_payload(*keys[3:])
     assert len(UserSessions(ann).list(most=10)) == 4
     assert UserSessions(ann).list(most=0) == []
 
@@ -126,13 +127,12 @@ def test_a_list_finds_those_that_are_live_among_the_expired(ann: Any) -> None:
 def test_a_repeated_login_knows_that_there_are_more_to_end(ann: Any) -> None:
     with override_settings(EXPIRE_MAX_USERS=0):
         copies(ann, sign_in(ann), 1500)
-    index = Index(connection_for("default"))
     found = [
-        index.place(
+        index().place(
             Mode.NEW,
             "n" * 32,
             call="call",
-            user_id=ann._meta.pk.value_to_string(ann),
+            user_id=id_of(ann),
             payload=b"{}",
             age=60_000,
             limit=1,
@@ -152,7 +152,7 @@ def test_ending_many_is_a_round_trip_for_a_hundred(
         keys = copies(ann, store, 1000)
     assert UserSessions(ann).end(session_id(keys[500]))
     assert UserSessions(ann, store.session_key).end_others() == 999
-    assert members(ann) == 1
+    assert len(members(ann)) == 1
     with CaptureQueriesContext(connection) as queries:
         assert UserSessions(ann).end_all() == 1
     assert len(queries) <= 3
@@ -176,15 +176,15 @@ def short_steps() -> Script:
     return short
 
 
-def arrange(connection: Connection, live: list[bool]) -> list[str]:
+def arrange(live: list[bool]) -> list[str]:
     """Write members of an index, the oldest first; some with a payload."""
     keys = [f"{number:032}" for number in range(len(live))]
-    pipeline = connection.client.pipeline(transaction=False)
+    pipeline = redis_client().pipeline(transaction=False)
     pipeline.flushdb()
     for number, (key, is_live) in enumerate(zip(keys, live, strict=True)):
-        pipeline.zadd(connection.keys.index(USER), {key: number})
+        pipeline.zadd(index_name(USER), {key: number})
         if is_live:
-            pipeline.set(connection.keys.payload(key), b"{}", ex=100)
+            pipeline.set(payload_name(key), b"{}", ex=100)
     pipeline.execute()
     return keys
 
@@ -209,12 +209,11 @@ def place_until_done(place: Callable[[Mode, str], Saved]) -> list[Saved]:
 def test_those_that_stay_are_the_newest_that_are_live(
     short_steps: Script, live: list[bool], limit: int
 ) -> None:
-    connection = connection_for("default")
-    index, keys = Index(connection), arrange(connection, live)
+    keys = arrange(live)
     me = "m" * 32
 
     def place(mode: Mode, call: str) -> Saved:
-        return index.place(
+        return index().place(
             mode,
             me,
             call=call,
@@ -230,7 +229,7 @@ def test_those_that_stay_are_the_newest_that_are_live(
         found = place_until_done(place)
         again = place(Mode.KEEP, f"call {len(found) - 1}" if len(found) > 1 else "call")
     alive = [key for key, is_live in zip(keys, live, strict=True) if is_live]
-    (left,) = index.members([USER])
+    (left,) = index().members([USER])
     staying = {member.session_key for member in left}
     assert me in staying
     evicted = [key for saved in found for key in saved.evicted]

@@ -19,7 +19,7 @@ from expire_sessions.sessions import UserSessions
 from tests.found import deployed, ids
 from tests.sentinels import free_port
 from tests.server_plugin import another_server
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 
 def found_on(server: RedisServer, **changes: Any) -> set[str]:

@@ -14,9 +14,11 @@ from django_redis.client import DefaultClient
 from redis.connection import AbstractConnection
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for, forget_connections
+from expire_sessions.connections import forget_connections
 from expire_sessions.sessions import UserSessions
-from tests.workers import sign_in as sign_in_store
+from tests.asking import redis_client
+from tests.sessions import key_of
+from tests.sessions import sign_in as sign_in_store
 
 SignIn = Callable[..., Client]
 
@@ -63,7 +65,7 @@ def test_a_load_is_one_round_trip(store: SessionStore, trips: Trips) -> None:
 
 def test_a_load_with_a_touch_is_two(store: SessionStore, trips: Trips) -> None:
     forget_connections()  # as a process that has not seen the session yet,
-    connection_for("default").client.ping()  # but is connected
+    redis_client().ping()  # but is connected
     assert trips.during(SessionStore(store.session_key).load) == 2
     assert trips.during(SessionStore(store.session_key).load) == 1
 
@@ -167,10 +169,10 @@ def test_all_requests_and_threads_of_a_process_share_one_client(
         build(self, *args, **kwargs)
 
     monkeypatch.setattr(DefaultClient, "__init__", counted)
-    clients: list[object] = [connection_for("default").client]
+    clients: list[object] = [redis_client()]
 
     def request() -> None:
-        SessionStore(browser.cookies["sessionid"].value).load()
+        SessionStore(key_of(browser)).load()
         clients.append(SessionStore()._connection.client)
         caches.close_all()
 

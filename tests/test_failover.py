@@ -13,12 +13,11 @@ from django.test import override_settings
 from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.reasons import EndReason
-from expire_sessions.sessions import UserSessions
-from tests.workers import sign_in
+from tests.asking import index_name, lose_payload
+from tests.sessions import live_ids, reasons, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -48,18 +47,9 @@ def an_hour_passes() -> None:
         row.save()
 
 
-def live(user: Any) -> set[str]:
-    return {info.session_id for info in UserSessions(user).list()}
-
-
 def active(user: Any) -> set[str]:
     rows = LoggedSession.objects.for_user(user).active()
     return set(rows.values_list("session_id", flat=True))
-
-
-def reasons(user: Any) -> list[str]:
-    rows = LoggedSession.objects.for_user(user).order_by("pk")
-    return list(rows.values_list("end_reason", flat=True))
 
 
 def sweep() -> None:
@@ -77,7 +67,7 @@ def two_that_came_back(ann: Any, server: redis.Redis) -> list[SessionStore]:
         stores[1].flush()
         third.delete()
     an_hour_passes()
-    assert len(live(ann)) == 2
+    assert len(live_ids(ann)) == 2
     return stores
 
 
@@ -87,7 +77,7 @@ def test_what_had_ended_is_ended_again_at_the_next_login(
 ) -> None:
     before = reasons(ann)
     store = sign_in(ann)
-    assert live(ann) == active(ann) == {session_id(str(store.session_key))}
+    assert live_ids(ann) == active(ann) == {session_id(str(store.session_key))}
     assert reasons(ann) == [*before, ""]
     ended = {kwargs["reason"] for name, kwargs in told if name == "session_ended"}
     assert ended == {"evicted"}
@@ -98,7 +88,7 @@ def test_what_had_ended_is_ended_again_by_the_sweep(
 ) -> None:
     before = reasons(ann)
     sweep()
-    assert live(ann) == active(ann) == set()
+    assert live_ids(ann) == active(ann) == set()
     assert reasons(ann) == before
 
 
@@ -110,7 +100,7 @@ def test_an_end_that_is_under_way_is_left_alone(ann: Any) -> None:
     LoggedSession.objects.close([name], EndReason.ENDED)
     sweep()
     sign_in(ann)
-    assert name in live(ann)
+    assert name in live_ids(ann)
 
 
 def test_rows_that_were_closed_while_redis_was_empty_open_again(
@@ -125,7 +115,7 @@ def test_rows_that_were_closed_while_redis_was_empty_open_again(
         assert reasons(ann) == reasons(bob) == ["expired"]
     sweep()
     assert reasons(ann) == reasons(bob) == [""]
-    assert live(ann) == active(ann)
+    assert live_ids(ann) == active(ann)
 
 
 @pytest.mark.parametrize("how", ["login", "sweep"])
@@ -139,7 +129,7 @@ def test_a_row_that_was_never_written_is_made(ann: Any, how: str) -> None:
     row = LoggedSession.objects.get(session_id=session_id(str(store.session_key)))
     assert (row.active, row.user, row.ip, row.user_agent) == (True, ann, None, "")
     assert abs(row.date_logged - timezone.now()) < timedelta(seconds=30)
-    assert live(ann) == active(ann)
+    assert live_ids(ann) == active(ann)
 
 
 @override_settings(EXPIRE_MAX_USERS=3)
@@ -159,7 +149,7 @@ def test_no_row_is_made_for_a_session_that_is_just_moving(
     store.cycle_key()
     assert LoggedSession.objects.count() == 2
     assert LoggedSession.objects.exclude(ip="127.0.0.1").count() == 0
-    assert live(ann) == active(ann)
+    assert live_ids(ann) == active(ann)
 
 
 def test_a_session_of_another_user_model_gets_no_row(ann: Any) -> None:
@@ -182,7 +172,7 @@ def test_a_key_that_is_used_again_is_the_login_that_uses_it(ann: Any) -> None:
     again.save(must_create=True)
     sweep()
     assert again.exists(key)
-    assert live(ann) == active(ann) == {session_id(str(key))}
+    assert live_ids(ann) == active(ann) == {session_id(str(key))}
 
 
 def test_a_user_that_was_deleted_gets_no_rows(ann: Any) -> None:
@@ -198,17 +188,16 @@ def test_a_project_without_time_zones_gets_its_rows_too(ann: Any) -> None:
     sign_in(ann)
     LoggedSession.objects.all().delete()
     sweep()
-    assert live(ann) == active(ann) != set()
+    assert live_ids(ann) == active(ann) != set()
 
 
 def test_a_broken_index_of_one_user_stops_the_sweep_of_nobody(
     ann: Any, bob: Any, server: redis.Redis
 ) -> None:
-    keys = connection_for("default").keys
     for user in (ann, bob):
         sign_in(user)
     server.flushall()
-    server.set(keys.index(str(ann.pk)), "something else")
+    server.set(index_name(ann), "something else")
     an_hour_passes()
     sweep()
     assert reasons(ann) == reasons(bob) == ["expired"]
@@ -217,15 +206,14 @@ def test_a_broken_index_of_one_user_stops_the_sweep_of_nobody(
 def test_a_key_that_is_no_index_is_left_alone_and_logged(
     ann: Any, server: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keys = connection_for("default").keys
     store = sign_in(ann)
-    server.delete(keys.payload(str(store.session_key)))
-    server.set(keys.index("9999"), "something else")
+    lose_payload(store.session_key)
+    server.set(index_name("9999"), "something else")
     sweep()
-    assert server.get(keys.index("9999")) == b"something else"
+    assert server.get(index_name("9999")) == b"something else"
     assert reasons(ann) == ["expired"]
     assert "9999" in caplog.text
-    assert server.exists(keys.index(str(ann.pk))) == 0
+    assert server.exists(index_name(ann)) == 0
 
 
 def test_the_sweep_fails_where_the_history_cannot_be_swept(
@@ -233,8 +221,7 @@ def test_the_sweep_fails_where_the_history_cannot_be_swept(
 ) -> None:
     """So that cron notices. The indexes are swept all the same."""
     store = sign_in(ann)
-    keys = connection_for("default").keys
-    server.delete(keys.payload(str(store.session_key)))
+    lose_payload(store.session_key)
 
     def refuse(*args: object) -> None:
         raise DatabaseError("no database today")
@@ -252,8 +239,7 @@ def test_it_says_what_it_did_if_asked(
 ) -> None:
     sign_in(ann)
     gone = sign_in(ann)
-    redis = connection_for("default")
-    redis.client.delete(redis.keys.payload(str(gone.session_key)))
+    lose_payload(gone.session_key)
     call_command("clearsessions", verbosity=2)
     assert capsys.readouterr().out == (
         "Sessions of users: 0 live; 1 had expired and left their index.\n"

@@ -9,22 +9,16 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.test import override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.index import Index
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
-from tests.workers import sign_in
+from tests.asking import id_of, live_keys
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 
 Told = list[tuple[str, dict[str, Any]]]
-
-
-def live(user: Any) -> set[str]:
-    """Return the session keys of a user that are live."""
-    (members,) = Index(connection_for("default")).members([str(user.pk)])
-    return {member.session_key for member in members}
 
 
 def move(key: Any, times: int = 2) -> str:
@@ -72,7 +66,7 @@ def test_it_ends_under_the_key_that_it_has(
     key = move(store.session_key, times)
     act, reason = ENDS[end]
     act(store)
-    assert live(ann) == set()
+    assert live_keys(ann) == []
     assert not SessionStore().exists(key)
     (row,) = LoggedSession.objects.all()
     assert (row.end_reason, row.session_id) == (reason, session_id(key))
@@ -101,7 +95,7 @@ def test_one_that_is_ended_from_outside_while_it_moves(
     store = sign_in(ann)
     while_moving(monkeypatch, store.session_key)
     assert UserSessions(ann).end(session_id(str(store.session_key)))
-    assert live(ann) == set()
+    assert live_keys(ann) == []
     assert LoggedSession.objects.get().end_reason == "ended"
 
 
@@ -109,7 +103,7 @@ def test_all_end_while_one_moves(ann: Any, monkeypatch: pytest.MonkeyPatch) -> N
     store = sign_in(ann)
     while_moving(monkeypatch, store.session_key)
     assert UserSessions(ann).end_all() == 1
-    assert live(ann) == set()
+    assert live_keys(ann) == []
     assert LoggedSession.objects.get().end_reason == "ended"
 
 
@@ -120,7 +114,7 @@ def test_the_others_end_while_one_of_them_moves(
     mine, other = sign_in(ann), sign_in(ann)
     while_moving(monkeypatch, other.session_key)
     assert UserSessions(ann, mine.session_key).end_others() == 1
-    assert live(ann) == {mine.session_key}
+    assert live_keys(ann) == [mine.session_key]
 
 
 @override_settings(EXPIRE_MAX_USERS=0)
@@ -133,7 +127,7 @@ def test_ones_own_session_stays_though_it_moves(
     now = move(key, before)
     moved = while_moving(monkeypatch, now, times=1)
     assert UserSessions(ann, key).end_others() == 1
-    assert live(ann) == {moved[-1]}
+    assert live_keys(ann) == [moved[-1]]
 
 
 @override_settings(EXPIRE_LOG_LIMIT=0)
@@ -151,7 +145,7 @@ def test_a_delete_during_a_rotation_prunes_no_row_of_a_live_session(
 
     monkeypatch.setattr(LoggedSession.objects, "follow", follow_late)
     store.cycle_key()
-    assert live(ann) == set()
+    assert live_keys(ann) == []
     assert LoggedSession.objects.count() == 0
 
 
@@ -161,7 +155,7 @@ def test_a_rotation_that_comes_late_joins_the_last_one(ann: Any) -> None:
     key = move(store.session_key, 3)
     store.cycle_key()
     assert store.session_key == key
-    assert live(ann) == {key}
+    assert live_keys(ann) == [key]
     assert LoggedSession.objects.get().active
 
 
@@ -170,7 +164,7 @@ def without_user(store: SessionStore, bob: Any) -> None:
 
 
 def as_bob(store: SessionStore, bob: Any) -> None:
-    store[SESSION_KEY] = bob._meta.pk.value_to_string(bob)
+    store[SESSION_KEY] = id_of(bob)
 
 
 @pytest.mark.parametrize("change", [without_user, as_bob])
@@ -185,7 +179,7 @@ def test_a_save_in_flight_does_not_carry_on_what_was_ended(
     change(store, bob)
     with pytest.raises(UpdateError):
         store.save()
-    assert live(ann) == live(bob) == set()
+    assert live_keys(ann) == live_keys(bob) == []
     assert server.keys("*sessions.cache*") == []
     assert LoggedSession.objects.get().end_reason == "ended"
 
@@ -199,8 +193,8 @@ def test_a_save_that_changes_the_user_of_a_live_session_ends_it(
     move(store.session_key, moves)
     as_bob(store, bob)
     store.save()
-    assert live(ann) == set()
-    assert live(bob) == {store.session_key}
+    assert live_keys(ann) == []
+    assert live_keys(bob) == [store.session_key]
 
 
 def test_a_rotation_of_what_was_ended_goes_on_anonymous_and_empty(
@@ -211,5 +205,5 @@ def test_a_rotation_of_what_was_ended_goes_on_anonymous_and_empty(
     as_bob(store, bob)
     store.cycle_key()
     store.save()
-    assert live(bob) == set()
+    assert live_keys(bob) == []
     assert SESSION_KEY not in SessionStore(store.session_key)

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -19,15 +18,25 @@ from django.utils import timezone
 
 from expire_sessions import backend
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
 from expire_sessions.keys import new_session_key, session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.reasons import EndReason
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check, session_ended
+from tests.asking import (
+    add_members,
+    index,
+    live_keys,
+    lose_index,
+    lose_payload,
+    members,
+    payload_of,
+    put_payload,
+    redis_client,
+)
+from tests.sessions import key_of, make_older, reasons, rows_of
+from tests.sessions import sign_in as sign_in_store
 from tests.threads import all_at_once
-from tests.workers import sign_in as sign_in_store
 
 pytestmark = pytest.mark.django_db
 
@@ -35,54 +44,12 @@ SignIn = Callable[..., Client]
 Told = list[tuple[str, dict[str, Any]]]
 
 
-def reasons(user: Any) -> list[str]:
-    """Return how the user's sessions ended, in the order of their logins."""
-    rows = LoggedSession.objects.for_user(user).order_by("pk")
-    return list(rows.values_list("end_reason", flat=True))
-
-
-def key_of(browser: Client) -> str:
-    """Return a browser's session key."""
-    return str(browser.cookies["sessionid"].value)
-
-
-def lose_key(session_key: str) -> None:
-    """Let the payload of a session expire."""
-    redis = connection_for("default")
-    redis.client.delete(redis.keys.payload(session_key))
-
-
-def lose(store: SessionStore) -> None:
-    """Let the payload of a session expire."""
-    lose_key(str(store.session_key))
-
-
-def make_older() -> None:
-    """Let all logins be of yesterday."""
-    LoggedSession.objects.update(date_logged=timezone.now() - timedelta(days=1))
-
-
-def rows_of(user: Any, count: int, **fields: Any) -> list[LoggedSession]:
-    """Write ended rows, one second apart, the first the oldest."""
-    now = timezone.now()
-    return LoggedSession.objects.bulk_create(
-        LoggedSession(
-            user=user,
-            session_id=session_id(f"{user.pk}-{n}"),
-            ended_at=now - timedelta(seconds=count - n),
-            end_reason="logout",
-            **fields,
-        )
-        for n in range(count)
-    )
-
-
 def test_a_login_is_a_row(ann: Any, sign_in: SignIn) -> None:
     before = timezone.now()
     browser = sign_in(ann, headers={"user-agent": "Firefox"})
     row = LoggedSession.objects.get()
     assert row.user == ann
-    assert row.session_id == session_id(browser.cookies["sessionid"].value)
+    assert row.session_id == session_id(key_of(browser))
     assert (row.ip, row.user_agent) == ("127.0.0.1", "Firefox")
     assert before <= row.date_logged <= timezone.now()
     assert row.active
@@ -96,7 +63,7 @@ def interrupt(browser: Client, ann: Any) -> None:
     request.session["x"] = "y"
     request.session.create()
     login(request, ann)
-    lose_key(str(request.session.session_key))
+    lose_payload(request.session.session_key)
     with pytest.raises(UpdateError):
         request.session.save()
 
@@ -111,13 +78,13 @@ def change_password_elsewhere(browser: Client, ann: Any) -> None:
 def let_age_pass(browser: Client, ann: Any) -> None:
     """Let the session go unnoticed, a day after the login."""
     make_older()
-    lose_key(key_of(browser))
+    lose_payload(key_of(browser))
     call_command("clearsessions")
 
 
 def lose_at_once(browser: Client, ann: Any) -> None:
     """Let the login be lost between its row and its place."""
-    connection_for("default").client.flushall()
+    redis_client().flushall()
     call_command("clearsessions")
 
 
@@ -239,34 +206,31 @@ def test_a_session_that_was_found_gone_is_closed(
     ann: Any, heal: str, index_is_lost: bool, log_limit: int | None
 ) -> None:
     """As when its age has passed: with it goes the index, if it was the last."""
-    lose(sign_in_store(ann))
-    redis = connection_for("default")
-    index = redis.keys.index(str(ann.pk))
+    lose_payload(sign_in_store(ann).session_key)
     if index_is_lost:
-        redis.client.delete(index)
+        lose_index(ann)
     make_older()
     with override_settings(EXPIRE_LOG_LIMIT=log_limit):
         if heal == "clearsessions":
             call_command("clearsessions")
-            assert redis.client.zcard(index) == 0
+            assert members(ann) == []
         else:
             sign_in_store(ann)
-            assert redis.client.zcard(index) == 1
+            assert len(members(ann)) == 1
     kept = ["expired"] if log_limit is None else []
     assert reasons(ann) == kept + ([""] if heal == "the next login" else [])
 
 
 def test_a_login_of_the_last_minute_that_has_no_session_is_lost(ann: Any) -> None:
     """It may be on its way: where its session appears, its row opens again."""
-    redis = connection_for("default")
-    index = redis.keys.index(str(ann.pk))
     store = sign_in_store(ann)
-    payload = redis.client.getdel(redis.keys.payload(str(store.session_key)))
-    redis.client.delete(index)
+    payload = payload_of(store.session_key)
+    lose_payload(store.session_key)
+    lose_index(ann)
     with override_settings(EXPIRE_LOG_LIMIT=0):
         call_command("clearsessions")
     assert reasons(ann) == ["lost"]
-    redis.client.set(redis.keys.payload(str(store.session_key)), payload)
+    put_payload(store.session_key, payload)
     with override_settings(EXPIRE_TOUCH_INTERVAL=0):
         SessionStore(store.session_key).load()
     call_command("clearsessions")
@@ -353,13 +317,13 @@ def test_a_login_that_takes_its_place_during_the_sweep_stays_active(
 ) -> None:
     """The sweep has looked, and not found it, and is about to close its row."""
     key = str(sign_in_store(ann).session_key)
-    redis = connection_for("default")
-    payload = redis.client.getdel(redis.keys.payload(key))
-    redis.client.delete(redis.keys.index(str(ann.pk)))
+    payload = payload_of(key)
+    lose_payload(key)
+    lose_index(ann)
     close_gone = LoggedSessionQuerySet.close_gone
 
     def close_late(self: LoggedSessionQuerySet, rows: Any) -> None:
-        redis.client.set(redis.keys.payload(key), payload)
+        put_payload(key, payload)
         with override_settings(EXPIRE_TOUCH_INTERVAL=0):
             SessionStore(key).load()
         close_gone(self, rows)
@@ -374,12 +338,11 @@ def test_a_login_that_takes_its_place_during_the_sweep_stays_active(
 def test_the_sweep_leaves_what_is_live(ann: Any, bob: Any) -> None:
     stores = [sign_in_store(user) for user in [ann, bob] * 3]
     for store in stores[:2]:
-        lose(store)
+        lose_payload(store.session_key)
     make_older()
     call_command("clearsessions")
     assert reasons(ann) == reasons(bob) == ["expired", "", ""]
-    members = Index(connection_for("default")).members([str(ann.pk), str(bob.pk)])
-    assert [len(each) for each in members] == [2, 2]
+    assert [len(live_keys(user)) for user in (ann, bob)] == [2, 2]
 
 
 @override_settings(EXPIRE_MAX_USERS=0)
@@ -387,12 +350,11 @@ def test_the_sweep_leaves_what_is_live_of_a_user_with_many_sessions(ann: Any) ->
     """More than a login looks at, and than a small index of Redis holds."""
     stores = [sign_in_store(ann) for _ in range(210)]
     for store in stores[100:105]:
-        lose(store)
+        lose_payload(store.session_key)
     make_older()
     call_command("clearsessions")
     assert reasons(ann) == [""] * 100 + ["expired"] * 5 + [""] * 105
-    redis = connection_for("default")
-    assert redis.client.zcard(redis.keys.index(str(ann.pk))) == 205
+    assert len(members(ann)) == 205
 
 
 @pytest.mark.parametrize("log_limit,kept", [(None, 1203), (2, 2), (0, 0)])
@@ -418,26 +380,22 @@ def test_the_sweep_goes_through_many_rows_of_many_users(
 
 
 def test_the_sweep_goes_through_large_indexes(ann: Any, bob: Any) -> None:
-    redis = connection_for("default")
     store = sign_in_store(ann)
-    index = redis.keys.index(str(ann.pk))
-    redis.client.zadd(index, {f"dead{n:05}": n for n in range(3000)})
+    add_members(ann, {f"dead{n:05}": n for n in range(3000)})
     for n in range(300):
-        redis.client.zadd(redis.keys.index(f"nobody{n}"), {"dead": 1})
+        add_members(f"nobody{n}", {"dead": 1})
     call_command("clearsessions")
-    assert redis.client.zrange(index, 0, -1) == [str(store.session_key).encode()]
-    assert redis.client.keys("*nobody*") == []
+    assert members(ann) == [store.session_key]
+    assert redis_client().keys("*nobody*") == []
     assert reasons(ann) == [""]
 
 
 def test_an_interrupted_sweep_is_finished_by_the_next(ann: Any) -> None:
-    redis = connection_for("default")
-    index = redis.keys.index(str(ann.pk))
-    redis.client.zadd(index, {f"dead{n:05}": n for n in range(3000)})
-    assert len(list(islice(Index(redis).sweep(), 1))) == 1
-    assert 0 < redis.client.zcard(index) < 3000
+    add_members(ann, {f"dead{n:05}": n for n in range(3000)})
+    assert len(list(islice(index().sweep(), 1))) == 1
+    assert 0 < len(members(ann)) < 3000
     call_command("clearsessions")
-    assert redis.client.zcard(index) == 0
+    assert members(ann) == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -446,7 +404,7 @@ def test_a_sweep_whose_listener_raises_is_finished_at_last(
 ) -> None:
     """The rows are closed before anybody else is told."""
     for user in (ann, bob):
-        lose(sign_in_store(user))
+        lose_payload(sign_in_store(user).session_key)
     make_older()
 
     def fail(**kwargs: object) -> None:
@@ -470,7 +428,7 @@ def test_the_sweep_of_others_goes_on_where_the_handler_fails_for_one(
     ann: Any, bob: Any
 ) -> None:
     for user in (ann, bob):
-        lose(sign_in_store(user))
+        lose_payload(sign_in_store(user).session_key)
     make_older()
 
     def handler(sender: Any, **kwargs: object) -> None:
@@ -488,7 +446,7 @@ def test_the_sweep_of_others_goes_on_where_the_handler_fails_for_one(
 
 def test_the_sweep_tells_of_each_end(ann: Any, told: Told) -> None:
     store = sign_in_store(ann)
-    lose(store)
+    lose_payload(store.session_key)
     told.clear()
     call_command("clearsessions")
     (ended,) = (kwargs for name, kwargs in told if name == "session_ended")
@@ -501,8 +459,7 @@ def test_the_sweep_tells_of_each_end(ann: Any, told: Told) -> None:
 
 def test_a_deleted_key_whose_owner_cannot_be_read_ends_its_row(ann: Any) -> None:
     store = sign_in_store(ann)
-    redis = connection_for("default")
-    redis.client.set(redis.keys.payload(str(store.session_key)), b"no payload", ex=60)
+    put_payload(store.session_key, b"no payload")
     SessionStore().delete(store.session_key)
     assert reasons(ann) == ["deleted"]
 
@@ -519,8 +476,7 @@ def break_the_history(user: Any) -> None:
     with connection.execute_wrapper(refuse):
         taken.save()
     LoggedSession.objects.create(user=user, session_id=session_id(taken._key))
-    redis = connection_for("default")
-    redis.client.set(redis.keys.payload(taken._key), b"no payload")
+    put_payload(taken.session_key, b"no payload")
     SessionStore(taken.session_key).load()
 
 

@@ -9,7 +9,7 @@ from django.test import override_settings
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import Connection, connection_for
 from expire_sessions.index import Index, Mode
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 KEY = "k" * 32
 tenant = {"name": "a"}

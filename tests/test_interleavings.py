@@ -19,9 +19,9 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
+from tests.asking import index_name, payload_name, payload_of, put_payload, redis_client
 from tests.interleaved_actors import KINDS, Kind, Outcome, Stage, load
 from tests.interleaved_scenes import (
     Played,
@@ -213,7 +213,7 @@ def players() -> Iterator[Players]:
 
 def count_up() -> None:
     """Read a number, and write one more: as it should not be done."""
-    client = connection_for("default").client
+    client = redis_client()
     client.set("n", int(client.get("n")) + 1)
 
 
@@ -240,7 +240,7 @@ def test_orders_that_differ_in_nothing_are_played_once(
 ) -> None:
     def read() -> None:
         for name in "abc":
-            connection_for("default").client.get(name)
+            redis_client().get(name)
 
     runs = []
     ended = explore(lambda choose: runs.append(players.run([read, read], choose)), 100)
@@ -253,7 +253,7 @@ def test_orders_that_differ_are_all_played(
 ) -> None:
     def write() -> None:
         for name in "abc":
-            connection_for("default").client.set(name, 1)
+            redis_client().set(name, 1)
 
     played = explore(lambda choose: players.run([write, write], choose), 100)
     assert played == (20, True)  # 6 steps, of which A has any 3
@@ -263,7 +263,7 @@ def test_a_lost_reply_is_that_of_a_command_that_was_executed(
     players: Players, server: redis.Redis
 ) -> None:
     def write() -> None:
-        connection_for("default").client.set("x", 1)
+        redis_client().set("x", 1)
 
     run = players.run([write], min, losing=Losing(0, 0))
     assert isinstance(run.results[0], RedisConnectionError)
@@ -287,19 +287,15 @@ def test_an_actor_that_waits_for_another_is_stuck() -> None:
 
 def write_back(stage: Stage, me: str, target: str) -> Outcome:
     """Write what was read, whatever has happened since."""
-    found = connection_for("default")
-    name = found.keys.payload(stage.keys[target])
-    payload = found.client.get(name)
-    found.client.set(name, payload, px=60_000)
+    put_payload(stage.keys[target], payload_of(stage.keys[target]))
     return Outcome()
 
 
 def end_in_silence(stage: Stage, me: str, target: str) -> Outcome:
     """Take payload and member away, and tell nobody."""
-    found = connection_for("default")
-    pipeline = found.client.pipeline()
-    pipeline.delete(found.keys.payload(stage.keys[target]))
-    pipeline.zrem(found.keys.index(str(stage.ann.pk)), stage.keys[target])
+    pipeline = redis_client().pipeline()
+    pipeline.delete(payload_name(stage.keys[target]))
+    pipeline.zrem(index_name(stage.ann), stage.keys[target])
     pipeline.execute()
     return Outcome()
 

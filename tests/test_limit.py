@@ -9,12 +9,13 @@ from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.endings import Ended
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check, superuser_handler
-from tests.workers import sign_in as sign_in_store
+from tests.asking import add_members, members
+from tests.sessions import live, who
+from tests.sessions import sign_in as sign_in_store
 
 pytestmark = pytest.mark.django_db
 
@@ -36,19 +37,9 @@ def handle() -> Iterator[Handle]:
         expire_check.disconnect(handler)
 
 
-def who(browser: Client) -> str:
-    """Return whom a browser's next request is signed in as."""
-    return browser.get("/whoami/").content.decode()
-
-
 def signed_in(browsers: list[Client]) -> list[bool]:
     """Tell which browsers are still signed in."""
     return [who(browser) != "" for browser in browsers]
-
-
-def live(user: Any) -> int:
-    """Return how many sessions of a user are live."""
-    return len(UserSessions(user).list())
 
 
 def test_one_session_is_the_default(ann: Any, sign_in: SignIn) -> None:
@@ -278,13 +269,10 @@ def test_anonymous_sessions_are_not_indexed(server: Any) -> None:
 @override_settings(EXPIRE_MAX_USERS=0)
 def test_the_index_of_a_user_without_limit_does_not_grow_for_ever(ann: Any) -> None:
     """Each new session looks at a few of the oldest, however many there are."""
-    redis = connection_for("default")
-    index = redis.keys.index(str(ann.pk))
-    redis.client.zadd(index, {f"dead{n:04}": n for n in range(300)})
+    add_members(ann, {f"dead{n:04}": n for n in range(300)})
     for _ in range(5):
         sign_in_store(ann)
-    members = redis.client.zcard(index)
-    assert members == 300 - 5 * 10 + 5
+    assert len(members(ann)) == 300 - 5 * 10 + 5
 
 
 Told = list[tuple[str, dict[str, Any]]]

@@ -16,17 +16,25 @@ from django.contrib.auth import (
     login,
     update_session_auth_hash,
 )
-from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 from django.test import AsyncClient, Client, override_settings
 from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
-from tests.workers import sign_in as sign_in_store
+from tests.asking import (
+    id_of,
+    index_name,
+    live_keys,
+    payload_name,
+    put_payload,
+    redis_client,
+)
+from tests.sessions import key_of, log_in, reasons, request_of, who
+from tests.sessions import sign_in as sign_in_store
 
 pytestmark = pytest.mark.django_db
 
@@ -39,47 +47,6 @@ HOUR = 3600
 def site(request: pytest.FixtureRequest) -> str:
     """Where the sync or the async views are."""
     return str(request.param)
-
-
-def key_of(browser: Client) -> str:
-    """Return a browser's session key."""
-    return str(browser.cookies["sessionid"].value)
-
-
-def who(browser: Client, site: str = "") -> str:
-    """Return whom a browser's next request is signed in as."""
-    return browser.get(f"{site}/whoami/").content.decode()
-
-
-def log_in(browser: Client, name: str, site: str = "") -> None:
-    """Sign in through the page."""
-    response = browser.get(f"{site}/login/", {"username": name, "password": name})
-    assert response.status_code == 200
-
-
-def live_keys(user: Any) -> list[str]:
-    """Return the user's session keys, least recently seen first."""
-    members = Index(connection_for("default")).members([id_of(user)])[0]
-    return [member.session_key for member in members]
-
-
-def id_of(user: Any) -> str:
-    """Return the user's id, as the session holds it."""
-    return str(user._meta.pk.value_to_string(user))
-
-
-def reasons(user: Any) -> list[str]:
-    """Return how the user's sessions ended, in the order of their logins."""
-    rows = LoggedSession.objects.for_user(user).order_by("pk")
-    return list(rows.values_list("end_reason", flat=True))
-
-
-def request_of(store: SessionBase) -> HttpRequest:
-    """Return the next request of a session, which has loaded it."""
-    request = HttpRequest()
-    request.session = SessionStore(store.session_key)
-    request.session.get("x")
-    return request
 
 
 # Signing in.
@@ -363,10 +330,8 @@ def test_a_new_secret_does_not_bring_back_a_session_that_has_ended(ann: Any) -> 
 
 def ages(store: SessionStore, user: Any) -> tuple[float, float]:
     """Return the seconds that payload and index have left."""
-    connection = connection_for("default")
-    keys = connection.keys
-    payload = connection.client.pttl(keys.payload(str(store.session_key)))
-    index = connection.client.pttl(keys.index(id_of(user)))
+    payload = redis_client().pttl(payload_name(store.session_key))
+    index = redis_client().pttl(index_name(user))
     return payload / 1000, index / 1000
 
 
@@ -415,8 +380,7 @@ def test_an_age_in_the_past_ends_the_session(ann: Any, expiry: Any) -> None:
 def test_reading_does_not_prolong_a_session(ann: Any) -> None:
     """To Django, reading is no activity."""
     store = sign_in_store(ann)
-    connection = connection_for("default")
-    connection.client.expire(connection.keys.payload(str(store.session_key)), HOUR)
+    redis_client().expire(payload_name(store.session_key), HOUR)
     with override_settings(EXPIRE_TOUCH_INTERVAL=0):
         SessionStore(store.session_key).load()
     assert ages(store, ann)[0] == pytest.approx(HOUR, abs=60)
@@ -429,12 +393,8 @@ def test_reading_does_not_prolong_a_session(ann: Any) -> None:
 def test_a_save_of_every_request_renews_the_age(ann: Any, sign_in: SignIn) -> None:
     browser = sign_in(ann)
     store = SessionStore(key_of(browser))
-    connection = connection_for("default")
-    for key in (
-        connection.keys.payload(key_of(browser)),
-        connection.keys.index(id_of(ann)),
-    ):
-        connection.client.expire(key, HOUR)
+    for key in (payload_name(key_of(browser)), index_name(ann)):
+        redis_client().expire(key, HOUR)
     response = browser.get("/get/x/")
     age = settings.SESSION_COOKIE_AGE
     assert response.cookies["sessionid"]["max-age"] == age
@@ -500,13 +460,11 @@ def test_caches_on_one_server_do_not_mix(ann: Any, changes: dict[str, Any]) -> N
         there = sign_in_store(ann)
         assert SessionStore(here.session_key).load() == {}
         SessionStore.clear_expired()
-        index = Index(connection_for("other"))
-        keys = [member.session_key for member in index.members([id_of(ann)])[0]]
-        assert keys == [there.session_key]
-        dead = connection_for("other").keys.index("nobody")
-        connection_for("other").client.zadd(dead, {"dead": 1})
+        assert live_keys(ann, "other") == [there.session_key]
+        dead = index_name("nobody", "other")
+        redis_client("other").zadd(dead, {"dead": 1})
         SessionStore.clear_expired()
-        assert not connection_for("other").client.exists(dead)
+        assert not redis_client("other").exists(dead)
     assert live_keys(ann) == [here.session_key]
 
 
@@ -565,9 +523,7 @@ def test_a_slow_request_does_not_follow_to_what_it_cannot_read(ann: Any) -> None
     store = sign_in_store(ann)
     slow = request_of(store)
     store.cycle_key()
-    connection = connection_for("default")
-    key = connection.keys.payload(str(store.session_key))
-    connection.client.set(key, b"no payload", ex=60)
+    put_payload(store.session_key, b"no payload")
     slow.session.cycle_key()
     assert slow.session.is_empty()
 

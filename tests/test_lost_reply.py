@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.http import HttpRequest
@@ -20,15 +19,16 @@ from redis.retry import Retry
 from example_project.redis_server import VARIABLE
 from expire_sessions import scripts
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.index import Index, Mode, Outcome
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.scripts import Script
 from expire_sessions.sessions import UserSessions
+from tests.asking import index
+from tests.caches import other_cache
 from tests.proxy import Proxy
-from tests.workers import sign_in
+from tests.sessions import live_ids, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -48,9 +48,6 @@ def repeat(request: pytest.FixtureRequest, proxy: Proxy, bob: Any) -> Iterator[R
     """Go through the proxy, and lose the reply to a script once."""
     by_redis = request.param == "redis-py repeats"
     retry = Retry(NoBackoff(), int(by_redis), supported_errors=(RedisConnectionError,))
-    cache: dict[str, Any] = settings.CACHES["default"]
-    options = {**cache["OPTIONS"], "CONNECTION_POOL_KWARGS": {"retry": retry}}
-    caches = {"default": {**cache, "LOCATION": proxy.url, "OPTIONS": options}}
 
     def repeated(call: Callable[[], None], script: Script) -> None:
         proxy.lose_reply_to(script.digest.encode())
@@ -60,10 +57,9 @@ def repeat(request: pytest.FixtureRequest, proxy: Proxy, bob: Any) -> Iterator[R
         call()
         assert proxy.lost == 1
 
-    with override_settings(CACHES=caches):
+    with other_cache(proxy.url, CONNECTION_POOL_KWARGS={"retry": retry}):
         make_scripts_known(bob)
         yield repeated
-        connection_for("default").client.connection_pool.disconnect()
 
 
 @pytest.fixture
@@ -75,11 +71,9 @@ def losing(proxy: Proxy, bob: Any) -> Iterator[Callable[..., None]]:
         with pytest.raises(StoreUnavailable):
             call()
 
-    cache: dict[str, Any] = settings.CACHES["default"]
-    with override_settings(CACHES={"default": {**cache, "LOCATION": proxy.url}}):
+    with other_cache(proxy.url):
         make_scripts_known(bob)
         yield lose
-        connection_for("default").client.connection_pool.disconnect()
 
 
 def make_scripts_known(user: Any) -> None:
@@ -89,19 +83,14 @@ def make_scripts_known(user: Any) -> None:
     store.flush()
 
 
-def listed(user: Any) -> list[str]:
-    """Return the ids of the user's live sessions."""
-    return [info.session_id for info in UserSessions(user).list()]
-
-
 def test_a_login_takes_one_place_and_one_row(ann: Any, repeat: Repeat) -> None:
     sign_in(ann)
     store = logging_in(ann)
     repeat(store.save, scripts.SAVE)
-    assert listed(ann) == [session_id(str(store.session_key))]
+    assert live_ids(ann) == {session_id(str(store.session_key))}
     rows = LoggedSession.objects.for_user(ann)
     assert rows.count() == 2
-    assert [row.session_id for row in rows.active()] == listed(ann)
+    assert {row.session_id for row in rows.active()} == live_ids(ann)
     assert not rows.ended().filter(end_reason="").exists()
 
 
@@ -121,7 +110,7 @@ def test_an_update_is_written(ann: Any, repeat: Repeat) -> None:
     store["x"] = 1
     repeat(store.save, scripts.SAVE)
     assert SessionStore(store.session_key)["x"] == 1
-    assert len(listed(ann)) == 1
+    assert len(live_ids(ann)) == 1
 
 
 def test_a_rotation_is_one_rotation(ann: Any, repeat: Repeat) -> None:
@@ -130,7 +119,7 @@ def test_a_rotation_is_one_rotation(ann: Any, repeat: Repeat) -> None:
     repeat(store.cycle_key, scripts.ROTATE)
     new = str(store.session_key)
     assert new != old
-    assert listed(ann) == [session_id(new)]
+    assert live_ids(ann) == {session_id(new)}
     assert LoggedSession.objects.active().get().session_id == session_id(new)
     assert SessionStore(new).get("_auth_user_id") == str(ann.pk)
     assert not SessionStore().exists(old)
@@ -139,7 +128,7 @@ def test_a_rotation_is_one_rotation(ann: Any, repeat: Repeat) -> None:
 def test_a_logout_signs_out(ann: Any, repeat: Repeat) -> None:
     store = sign_in(ann)
     repeat(store.flush, scripts.REMOVE)
-    assert listed(ann) == []
+    assert live_ids(ann) == set()
     sign_in(ann)
     assert LoggedSession.objects.active().count() == 1
 
@@ -181,7 +170,7 @@ def test_a_save_after_a_rotation_without_a_reply_finds_the_session(
     store["x"] = 1
     store.save()
     assert SessionStore(store.session_key)["x"] == 1
-    assert listed(ann) == [name_of(store)]
+    assert live_ids(ann) == {name_of(store)}
 
 
 def test_an_eviction_is_told_with_its_reason(
@@ -220,7 +209,7 @@ def test_a_lowered_limit_is_told_with_its_reason(
     second.save()
     assert proxy.lost == 1
     assert ends(told)[-1] == (name_of(first), "evicted")
-    assert listed(ann) == [name_of(second)]
+    assert live_ids(ann) == {name_of(second)}
 
 
 @pytest.mark.parametrize("how", ["end", "end_all", "end_others"])
@@ -282,11 +271,11 @@ def test_a_login_that_was_ended_before_its_repetition_stays_ended(
     store = logging_in(ann)
     losing(store.save, scripts.SAVE)
     gap(ann)
-    before = listed(ann)
+    before = live_ids(ann)
     for _ in range(tries):
         with pytest.raises(UpdateError):
             store.save()
-    assert listed(ann) == before
+    assert live_ids(ann) == before
     assert name_of(store) not in before
     assert not LoggedSession.objects.filter(session_id=name_of(store), ended_at=None)
 
@@ -296,20 +285,19 @@ def test_a_login_that_is_given_up_after_a_lost_reply_leaves_no_session(
 ) -> None:
     store = logging_in(ann)
     losing(store.save, scripts.SAVE)
-    assert len(listed(ann)) == 1
+    assert len(live_ids(ann)) == 1
     store.flush()
-    assert listed(ann) == []
+    assert live_ids(ann) == set()
 
 
 def test_a_login_that_was_evicted_before_its_repetition_does_not_come_back(
     ann: Any,
 ) -> None:
     key = "k" * 32
-    index = Index(connection_for("default"))
     arguments: dict[str, Any] = {"user_id": str(ann.pk), "age": 60_000, "limit": 1}
-    placed = index.place(Mode.NEW, key, call="this call", **arguments)
+    placed = index().place(Mode.NEW, key, call="this call", **arguments)
     assert placed.outcome is Outcome.SAVED
     sign_in(ann)
-    again = index.place(Mode.NEW, key, call="this call", **arguments)
+    again = index().place(Mode.NEW, key, call="this call", **arguments)
     assert again.outcome is Outcome.ENDED
     assert not SessionStore().exists(key)

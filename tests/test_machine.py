@@ -29,11 +29,10 @@ from hypothesis.stateful import (
 )
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
+from tests.asking import live_keys, lose_index, lose_payload, members, redis_client
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
@@ -95,7 +94,7 @@ class Rules(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        connection_for("default").client.flushall()
+        redis_client().flushall()
         LoggedSession.objects.all().delete()
         users = get_user_model()._default_manager
         self.users = {name: users.get_or_create(username=name)[0] for name in NAMES}
@@ -225,16 +224,13 @@ class Rules(RuleBasedStateMachine):
     @rule(browser=browsers)
     def expire(self, browser: Browser) -> None:
         """Let the payload expire."""
-        connection = connection_for("default")
-        connection.client.delete(connection.keys.payload(browser.key))
+        lose_payload(browser.key)
         browser.live = False
 
     @rule(name=st.sampled_from(NAMES))
     def lose_index(self, name: str) -> None:
         """Lose the index of a user. Each session joins again when it is seen."""
-        connection = connection_for("default")
-        user = self.users[name]
-        connection.client.delete(connection.keys.index(str(user.pk)))
+        lose_index(self.users[name])
         for browser in self.sessions[name]:
             browser.indexed = False
 
@@ -248,11 +244,8 @@ class Rules(RuleBasedStateMachine):
 
     def no_member_is_dead(self, name: str) -> None:
         """After a login the index holds no member without a payload."""
-        connection = connection_for("default")
-        index = connection.keys.index(str(self.users[name].pk))
         expected = {b.key for b in self.sessions[name] if b.live and b.indexed}
-        members = connection.client.zrange(index, 0, -1)
-        assert {member.decode() for member in members} == expected
+        assert set(members(self.users[name])) == expected
 
     def is_seen(self, browser: Browser) -> None:
         """Note in the model what a save or a touch does."""
@@ -286,11 +279,9 @@ class Rules(RuleBasedStateMachine):
     @invariant()
     def redis_is_as_the_model(self) -> None:
         """The live sessions of each user are those of the model, in its order."""
-        index = Index(connection_for("default"))
         for name, user in self.users.items():
-            members = index.members([str(user.pk)])[0]
             expected = [b.key for b in self.sessions[name] if b.live and b.indexed]
-            assert [member.session_key for member in members] == expected
+            assert live_keys(user) == expected
 
     @invariant()
     def each_login_has_one_row(self) -> None:

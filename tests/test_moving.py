@@ -10,10 +10,10 @@ from django.contrib.sessions.backends.cache import SessionStore as DjangoStore
 from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for, forget_connections
+from expire_sessions.connections import forget_connections
 from expire_sessions.models import LoggedSession
-from expire_sessions.sessions import UserSessions
-from tests.workers import sign_in
+from tests.asking import index_name, payload_name, payload_of, redis_client
+from tests.sessions import live, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -66,11 +66,6 @@ def who(browser: Browser, engine: str = OURS) -> str:
     return browser.get("/whoami/", engine)
 
 
-def live(user: Any) -> int:
-    """Return how many sessions the index knows."""
-    return len(UserSessions(user).list())
-
-
 def with_django(user: Any) -> Browser:
     """Sign in while Django's backend is the engine."""
     browser = Browser()
@@ -79,17 +74,9 @@ def with_django(user: Any) -> Browser:
     return browser
 
 
-def payload(key: str | None) -> bytes:
-    """Return what is in Redis."""
-    connection = connection_for("default")
-    found: bytes = connection.client.get(connection.keys.payload(str(key)))
-    return found
-
-
 def age(key: str | None) -> int:
     """Return the seconds that a payload has left."""
-    connection = connection_for("default")
-    return int(connection.client.ttl(connection.keys.payload(str(key))))
+    return int(redis_client().ttl(payload_name(key)))
 
 
 def test_both_write_the_same_bytes_under_the_same_key() -> None:
@@ -100,7 +87,7 @@ def test_both_write_the_same_bytes_under_the_same_key() -> None:
         store.set_expiry(HOUR)
         store.save()
         assert age(store.session_key) == pytest.approx(HOUR, abs=60)
-    assert payload(ours.session_key) == payload(djangos.session_key)
+    assert payload_of(ours.session_key) == payload_of(djangos.session_key)
     assert DjangoStore(ours.session_key).load() == dict(ours.items())
     assert SessionStore(djangos.session_key).load() == dict(djangos.items())
 
@@ -135,7 +122,7 @@ def test_a_session_of_before_joins_without_touches_too(
     """And one that is a member is not marked seen by that."""
     browser = with_django(ann)
     assert who(browser) == "ann"
-    index = connection_for("default").keys.index(str(ann.pk))
+    index = index_name(ann)
     joined = server.zrange(index, 0, -1, withscores=True)
     assert len(joined) == live(ann) == 1
     forget_connections()  # as a process that has not seen it yet

@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from expire_sessions import backend, scripts
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.index import Index, Removed
 from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
@@ -24,7 +23,9 @@ from expire_sessions.scripts import Script
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import session_entering
 from tests import workers
+from tests.asking import add_members, live_keys
 from tests.checker import Checker
+from tests.sessions import sign_in
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
@@ -36,12 +37,6 @@ LOGINS = 200
 def recorded_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the checker know what this process draws, as it knows the others'."""
     monkeypatch.setattr(backend, "new_session_key", workers.recorded_key)
-
-
-def live_keys(user: Any) -> list[str]:
-    """Return the user's session keys, least recently seen first."""
-    members = Index(connection_for("default")).members([str(user.pk)])[0]
-    return [member.session_key for member in members]
 
 
 def rows_agree_with_redis(user: Any) -> bool:
@@ -144,7 +139,7 @@ def heal_with(what: str, user: Any, limit: int) -> None:
         call_command("clearsessions")
         return
     with override_settings(EXPIRE_MAX_USERS=limit):
-        workers.sign_in(user)
+        sign_in(user)
 
 
 def history_is_right(user: Any) -> bool:
@@ -194,7 +189,7 @@ def test_the_newest_login_wins_against_sessions_that_poll(
 ) -> None:
     with override_settings(EXPIRE_MAX_USERS=limit, EXPIRE_TOUCH_INTERVAL=0):
         for _ in range(150):
-            key = str(workers.sign_in(ann).session_key)
+            key = str(sign_in(ann).session_key)
             assert SessionStore(key).get("_auth_user_id") == str(ann.pk)
             polled_keys.append(key)
             del polled_keys[:-10]
@@ -222,13 +217,13 @@ def test_a_login_on_its_way_stays_open_though_another_found_it_gone(
     def overtake(**kwargs: object) -> None:
         if not others:
             others.append(SessionStore())
-            others[0] = workers.sign_in(ann)
+            others[0] = sign_in(ann)
             lost = LoggedSession.objects.get(end_reason="lost")
             assert lost.session_id == kwargs["session_id"]
 
     session_entering.connect(overtake)
     try:
-        workers.sign_in(ann)
+        sign_in(ann)
     finally:
         session_entering.disconnect(overtake)
     assert len(live_keys(ann)) == 2
@@ -256,9 +251,9 @@ def test_a_row_that_is_closed_too_late_is_opened_again(
     session_entering.connect(wait)
     monkeypatch.setattr(LoggedSessionQuerySet, "close_gone", close_late)
     try:
-        fast = in_a_thread(lambda: workers.sign_in(ann))
+        fast = in_a_thread(lambda: sign_in(ann))
         assert has_row.wait(30)
-        workers.sign_in(ann)
+        sign_in(ann)
     finally:
         session_entering.disconnect(wait)
     assert len(live_keys(ann)) == 2
@@ -278,10 +273,10 @@ def test_what_is_in_flight_does_not_bring_an_ended_session_back(
 ) -> None:
     """The session ends between its load and the operation."""
     with override_settings(EXPIRE_TOUCH_INTERVAL=0):
-        store = workers.sign_in(ann)
+        store = sign_in(ann)
         key = str(store.session_key)
         store["x"] = 1
-        workers.sign_in(ann)
+        sign_in(ann)
         with Checker(str(ann.pk), 1) as checker:
             try:
                 IN_FLIGHT[operation](store)
@@ -296,12 +291,12 @@ def test_what_is_in_flight_does_not_bring_an_ended_session_back(
 def test_a_session_that_ends_between_its_load_and_its_touch_is_not_loaded(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = str(workers.sign_in(ann).session_key)
+    key = str(sign_in(ann).session_key)
     read = Index.read
 
     def read_and_lose_the_race(index: Index, session_key: str) -> bytes | None:
         payload = read(index, session_key)
-        workers.sign_in(ann)
+        sign_in(ann)
         return payload
 
     monkeypatch.setattr(Index, "read", read_and_lose_the_race)
@@ -316,14 +311,14 @@ def test_a_row_whose_session_is_just_moving_is_not_taken_for_gone(
     ann: Any, monkeypatch: pytest.MonkeyPatch, racer: str
 ) -> None:
     """The racer comes between the rotation and its row."""
-    store = workers.sign_in(ann)
+    store = sign_in(ann)
     LoggedSession.objects.update(date_logged=timezone.now() - timedelta(days=1))
     follow = LoggedSessionQuerySet.follow
 
     def follow_late(rows: Any, previous_id: str, new_id: str) -> int:
         monkeypatch.setattr(LoggedSessionQuerySet, "follow", follow)
         if racer == "a login":
-            workers.sign_in(ann)
+            sign_in(ann)
         else:
             call_command("clearsessions")
         return follow(rows, previous_id, new_id)
@@ -339,7 +334,7 @@ def test_a_row_whose_session_is_just_moving_is_not_taken_for_gone(
 def test_all_sessions_end_also_the_one_that_is_just_moving(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = workers.sign_in(ann)
+    store = sign_in(ann)
     remove = Index.remove_many
 
     def remove_late(index: Index, user_id: str, calls: Any) -> list[Removed]:
@@ -354,7 +349,7 @@ def test_all_sessions_end_also_the_one_that_is_just_moving(
 
 @override_settings(EXPIRE_MAX_USERS=2)
 def test_a_rotated_session_keeps_its_place_in_the_order(ann: Any) -> None:
-    older, newer = workers.sign_in(ann), workers.sign_in(ann)
+    older, newer = sign_in(ann), sign_in(ann)
     older.cycle_key()
     assert live_keys(ann) == [older.session_key, newer.session_key]
 
@@ -362,22 +357,20 @@ def test_a_rotated_session_keeps_its_place_in_the_order(ann: Any) -> None:
 @override_settings(EXPIRE_MAX_USERS=2)
 def test_a_clock_that_was_set_back_makes_no_login_look_old(ann: Any) -> None:
     """The sessions of before carry a time that is still to come."""
-    keys = connection_for("default").keys
-    before = str(workers.sign_in(ann).session_key)
-    connection_for("default").client.zadd(keys.index(str(ann.pk)), {before: 9e15})
-    first, second = workers.sign_in(ann), workers.sign_in(ann)
+    before = str(sign_in(ann).session_key)
+    add_members(ann, {before: 9e15})
+    first, second = sign_in(ann), sign_in(ann)
     assert live_keys(ann) == [first.session_key, second.session_key]
 
 
 @override_settings(EXPIRE_MAX_USERS=2)
 def test_a_clock_that_was_set_back_makes_no_save_look_old(ann: Any) -> None:
-    first, second = workers.sign_in(ann), workers.sign_in(ann)
+    first, second = sign_in(ann), sign_in(ann)
     stamps = {str(first.session_key): 9e15, str(second.session_key): 9.1e15}
-    keys = connection_for("default").keys
-    connection_for("default").client.zadd(keys.index(str(ann.pk)), stamps)
+    add_members(ann, stamps)
     second["x"] = 1
     second.save()
-    third = workers.sign_in(ann)
+    third = sign_in(ann)
     assert live_keys(ann) == [second.session_key, third.session_key]
 
 
@@ -392,10 +385,10 @@ def test_the_checker_cries_out_at_a_script_without_its_existence_check(
     monkeypatch.setattr(blind, "source", source)
     monkeypatch.setattr(blind, "digest", "0" * 40)
     monkeypatch.setattr(scripts, "SAVE", blind)
-    store = workers.sign_in(ann)
+    store = sign_in(ann)
     checker = Checker(str(ann.pk), 1)
     checker.look()
-    workers.sign_in(ann)
+    sign_in(ann)
     checker.look()
     store["x"] = 1
     store.save()

@@ -20,7 +20,7 @@ from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
 from tests.accounts.models import Subscription
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.+?)^```$", README, re.DOTALL | re.MULTILINE)

@@ -11,10 +11,9 @@ from django.test import override_settings
 from django_redis.client import DefaultClient
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
 from expire_sessions.redis_client import LeanRedis, lean
-from tests.workers import sign_in
+from tests.asking import index, payload_of, redis_client
+from tests.sessions import sign_in
 
 
 class Chosen(redis.Redis):
@@ -22,7 +21,7 @@ class Chosen(redis.Redis):
 
 
 def test_sessions_go_through_it() -> None:
-    assert type(connection_for("default").client) is LeanRedis
+    assert type(redis_client()) is LeanRedis
 
 
 def test_redis_py_still_comes_by_where_it_does_less(
@@ -65,12 +64,12 @@ def test_a_client_class_of_the_project_stays(ann: Any) -> None:
     cache: dict[str, Any] = settings.CACHES["default"]
     options = {**cache["OPTIONS"], "REDIS_CLIENT_CLASS": f"{__name__}.Chosen"}
     with override_settings(CACHES={"default": {**cache, "OPTIONS": options}}):
-        assert type(connection_for("default").client) is Chosen
+        assert type(redis_client()) is Chosen
         assert SessionStore(sign_in(ann).session_key).load()
 
 
 def test_a_client_with_a_connection_of_its_own_keeps_it() -> None:
-    pool = connection_for("default").client.connection_pool
+    pool = redis_client().connection_pool
     with redis.Redis(connection_pool=pool, single_connection_client=True) as client:
         assert lean(client) is client
 
@@ -87,11 +86,11 @@ def test_an_error_of_the_program_is_not_one_of_redis(
 
 
 def test_an_error_gives_the_connection_back() -> None:
-    client = connection_for("default").client
+    client = redis_client()
     for _ in range(3):
         with pytest.raises(redis.ResponseError):
             client.execute_command("GET")
-    assert Index(connection_for("default")).read("x" * 32) is None
+    assert index().read("x" * 32) is None
     assert len(client.connection_pool._in_use_connections) == 0
 
 
@@ -112,6 +111,5 @@ def test_a_client_of_the_project_reads_and_writes_payloads(ann: Any) -> None:
     options = {**cache["OPTIONS"], "CLIENT_CLASS": f"{__name__}.Rot13"}
     with override_settings(CACHES={"default": {**cache, "OPTIONS": options}}):
         store = sign_in(ann)
-        key = connection_for("default").keys.payload(str(store.session_key))
-        assert b"_nhgu_hfre_vq" in connection_for("default").client.get(key)
+        assert b"_nhgu_hfre_vq" in payload_of(store.session_key)
         assert SessionStore(store.session_key)["_auth_user_id"] == str(ann.pk)

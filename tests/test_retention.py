@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from expire_sessions.keys import session_id
 from expire_sessions.models import BATCH, LoggedSession
+from tests.sessions import sign_in
 from tests.threads import all_at_once
-from tests.workers import sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -13,13 +13,14 @@ from django.test import Client, override_settings
 from expire_sessions import timeouts
 from expire_sessions.backend import SessionStore
 from expire_sessions.checks import check_cache, check_deployed_cache, check_server
-from expire_sessions.connections import connection_for, forget_connections
+from expire_sessions.connections import forget_connections
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
 from expire_sessions.timeouts import sentinels_of
+from tests.asking import redis_client
 from tests.found import ids
 from tests.sentinels import NAME, Sentinels
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 A_WHILE = 30
 """Seconds in which a single operation is over many times, also on a busy machine."""
@@ -149,7 +150,7 @@ def test_primary_and_first_sentinel_may_be_silent_together(
 def test_connections_that_are_forgotten_are_closed(redis: Sentinels) -> None:
     with override_settings(**entry(redis)):
         assert not SessionStore().exists("x" * 32)
-        pool: Any = connection_for("sessions").client.connection_pool
+        pool: Any = redis_client("sessions").connection_pool
         pools = [pool, *(each.connection_pool for each in sentinels_of(pool))]
         made = [each for pool in pools for each in pool._available_connections]
         assert len([each for each in made if each._sock]) == 2  # a sentinel, a server
@@ -162,7 +163,7 @@ def test_a_login_that_no_replica_has_is_warned_of(redis: Sentinels) -> None:
     with override_settings(**entry(redis)):
         assert ids([*check_cache(), *check_deployed_cache()]) == set()
         assert ids(check_server()) == {"W032", "W040"}  # it keeps nothing on disk
-        connection_for("sessions").client.config_set("min-replicas-to-write", 1)
+        redis_client("sessions").config_set("min-replicas-to-write", 1)
         assert ids(check_server()) == {"W032"}
 
 

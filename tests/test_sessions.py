@@ -8,11 +8,12 @@ import pytest
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from expire_sessions.connections import connection_for
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import BATCH, UserSessions
 from expire_sessions.signals import session_ended
-from tests.workers import sign_in as sign_in_store
+from tests.asking import lose_payload
+from tests.sessions import key_of
+from tests.sessions import sign_in as sign_in_store
 
 pytestmark = pytest.mark.django_db
 
@@ -23,11 +24,6 @@ SignIn = Callable[..., Client]
 def three_allowed(settings: Any) -> None:
     """Allow three sessions."""
     settings.EXPIRE_MAX_USERS = 3
-
-
-def key_of(browser: Client) -> str:
-    """Return a browser's session key."""
-    return str(browser.cookies["sessionid"].value)
 
 
 def test_the_list_tells_what_a_user_wants_to_know(ann: Any, sign_in: SignIn) -> None:
@@ -49,8 +45,7 @@ def test_only_live_sessions_of_this_user_are_listed(
     gone = sign_in(ann)
     sign_in(ann)
     sign_in(bob)
-    connection = connection_for("default")
-    connection.client.delete(connection.keys.payload(key_of(gone)))
+    lose_payload(key_of(gone))
     assert len(UserSessions(ann).list()) == 1
 
 
@@ -132,8 +127,7 @@ def test_those_that_end_meanwhile_are_not_counted(ann: Any) -> None:
     keys = [str(sign_in_store(ann).session_key) for _ in range(BATCH + 3)]
 
     def end_the_rest(**kwargs: object) -> None:
-        redis = connection_for("default")
-        redis.client.delete(*map(redis.keys.payload, keys))
+        lose_payload(*keys)
 
     session_ended.connect(end_the_rest)
     try:

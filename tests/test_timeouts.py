@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.cache import caches
 from django.test import override_settings
 from redis import Redis
@@ -17,9 +16,11 @@ from redis.retry import Retry
 
 from expire_sessions import timeouts
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for, forget_connections
+from expire_sessions.connections import forget_connections
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.timeouts import SECONDS, SENTINEL_SECONDS, longest_wait
+from tests.asking import redis_client
+from tests.caches import entry
 
 A_WHILE = 30
 """Seconds in which everything here is over many times, also on a busy machine."""
@@ -61,12 +62,6 @@ def silent(
             server.bind(str(tmp_path / "silent"))
             server.listen()
             yield f"unix://{tmp_path}/silent?db=0"
-
-
-def entry(location: str, **options: Any) -> dict[str, Any]:
-    """Return a cache of CACHES at another address, with further OPTIONS."""
-    cache: dict[str, Any] = settings.CACHES["default"]
-    return {**cache, "LOCATION": location, "OPTIONS": {**cache["OPTIONS"], **options}}
 
 
 SENTINEL = {
@@ -137,7 +132,7 @@ def test_no_operation_hangs_where_all_sentinels_are_silent(
 def pool_of(location: str = "redis://127.0.0.1:1/0", **options: Any) -> Any:
     """Return the pool that sessions use."""
     with override_settings(CACHES={"default": entry(location, **options)}):
-        return connection_for("default").client.connection_pool
+        return redis_client().connection_pool
 
 
 def times(pool: Any) -> tuple[object, object]:
@@ -183,7 +178,7 @@ def test_the_general_cache_keeps_its_pool() -> None:
         general: Any = caches["default"]
         pool = general.client.get_client().connection_pool
         before = times(pool)
-        sessions = connection_for("sessions").client.connection_pool
+        sessions = redis_client("sessions").connection_pool
         assert sessions is not pool
         assert times(sessions) == (2, 2)
         assert times(pool) == before
@@ -192,14 +187,14 @@ def test_the_general_cache_keeps_its_pool() -> None:
 
 def test_the_general_cache_does_not_get_the_pool_of_the_sessions() -> None:
     with override_settings(CACHES={"default": entry("redis://127.0.0.1:1/8")}):
-        sessions = connection_for("default").client.connection_pool
+        sessions = redis_client().connection_pool
         general: Any = caches["default"]
         assert general.client.get_client().connection_pool is not sessions
 
 
 def test_connections_that_are_forgotten_are_closed(server: Redis) -> None:
     assert not SessionStore().exists("x" * 32)
-    pool: Any = connection_for("default").client.connection_pool
+    pool: Any = redis_client().connection_pool
     connected = list(pool._available_connections)
     assert any(connection._sock for connection in connected)
     forget_connections()

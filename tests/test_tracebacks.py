@@ -10,7 +10,6 @@ import pytest
 import redis
 import sentry_sdk
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from django.contrib.auth import login
 from django.db import OperationalError
 from django.http import HttpRequest
@@ -23,7 +22,6 @@ from sentry_sdk.transport import Transport
 
 from expire_sessions import backend
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import (
     StoreUnavailable,
     SweepIncomplete,
@@ -31,8 +29,10 @@ from expire_sessions.exceptions import (
 from expire_sessions.keys import new_session_key, session_id
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.sessions import UserSessions
+from tests.asking import index_name, redis_client
+from tests.caches import other_cache
 from tests.server_plugin import another_server
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -45,14 +45,8 @@ def broken(
 ) -> Iterator[Callable[[], None]]:
     """A server of one's own, which is broken from a call on."""
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    usual: dict[str, Any] = settings.CACHES["default"]
-    options = {
-        **usual["OPTIONS"],
-        "SOCKET_TIMEOUT": 0.2,
-        "CONNECTION_POOL_KWARGS": {"retry": retry},
-    }
+    options = {"SOCKET_TIMEOUT": 0.2, "CONNECTION_POOL_KWARGS": {"retry": retry}}
     with another_server() as own:
-        cache = {**settings.CACHES["default"], "LOCATION": own.url, "OPTIONS": options}
 
         def break_it() -> None:
             with redis.Redis(unix_socket_path=str(own.socket)) as client:
@@ -64,9 +58,8 @@ def broken(
                     client.config_set(READ_ONLY, 1)
                     client.config_set("maxmemory", 1)
 
-        with override_settings(CACHES={"default": cache}):
+        with other_cache(own.url, **options):
             yield break_it
-            connection_for("default").client.connection_pool.disconnect()
 
 
 def report_on(error: BaseException) -> str:
@@ -292,10 +285,8 @@ def test_no_message_of_redis_py_holds_a_key(
 ) -> None:
     """A pipeline's error names the command: it is not the one that is raised."""
     store = sign_in(ann)
-    keys = connection_for("default").keys
-    client = connection_for("default").client
-    client.rename(keys.index(str(ann.pk)), "kept")
-    client.set(keys.index(str(ann.pk)), "no index")
+    redis_client().rename(index_name(ann), "kept")
+    redis_client().set(index_name(ann), "no index")
     for call in (UserSessions(ann).list, UserSessions(ann).end_all, store.save):
         with pytest.raises(StoreUnavailable) as raised:
             call()

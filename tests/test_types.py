@@ -20,7 +20,7 @@ from expire_sessions import signals
 from expire_sessions.models import LoggedSession, LoggedSessionManager
 from expire_sessions.sessions import UserSessions
 from tests import typing_usage
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 SIGNALS = sorted(n for n, value in vars(signals).items() if isinstance(value, Signal))
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
 from django.test import Client, override_settings
 
 from expire_sessions import backend
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import StoreRefused
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
+from tests.asking import id_of
+from tests.caches import other_cache
 from tests.server_plugin import another_server
-from tests.workers import sign_in
+from tests.sessions import sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,6 @@ def refuse(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """Use a server of one's own, which refuses all writes from a call on."""
     act, text = REFUSALS[request.param]
     with another_server() as own:
-        caches = {"default": {**settings.CACHES["default"], "LOCATION": own.url}}
 
         def refuse() -> str:
             act(client)
@@ -48,11 +47,11 @@ def refuse(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
 
         with (
             redis.Redis(unix_socket_path=str(own.socket)) as client,
-            override_settings(CACHES=caches, EXPIRE_TOUCH_INTERVAL=0),
+            other_cache(own.url),
+            override_settings(EXPIRE_TOUCH_INTERVAL=0),
         ):
             backend.refused_marks.reset()
             yield refuse
-            connection_for("default").client.connection_pool.disconnect()
 
 
 @pytest.mark.parametrize("site", ["", "/a"])
@@ -94,20 +93,19 @@ def test_a_login_that_is_refused_closes_its_row_at_once(
 
 
 def test_a_login_that_is_repeated_after_a_refusal_opens_its_row_again(
-    ann: Any, settings: Any
+    ann: Any,
 ) -> None:
-    with another_server() as own:
-        settings.CACHES = {
-            "default": {**settings.CACHES["default"], "LOCATION": own.url}
-        }
-        with redis.Redis(unix_socket_path=str(own.socket)) as client:
-            store = SessionStore()
-            store["_auth_user_id"] = ann._meta.pk.value_to_string(ann)
-            lose_replicas(client)
-            with pytest.raises(StoreRefused):
-                store.save()
-            client.config_set("min-replicas-to-write", 0)
+    with (
+        another_server() as own,
+        other_cache(own.url),
+        redis.Redis(unix_socket_path=str(own.socket)) as client,
+    ):
+        store = SessionStore()
+        store["_auth_user_id"] = id_of(ann)
+        lose_replicas(client)
+        with pytest.raises(StoreRefused):
             store.save()
-            assert LoggedSession.objects.get().active
-            assert len(UserSessions(ann).list()) == 1
-        connection_for("default").client.connection_pool.disconnect()
+        client.config_set("min-replicas-to-write", 0)
+        store.save()
+        assert LoggedSession.objects.get().active
+        assert len(UserSessions(ann).list()) == 1

@@ -22,16 +22,16 @@ if not apps.ready:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
 
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import UpdateError
 from django.db import connection
-from django.http import HttpRequest
 
 from expire_sessions import backend, history, scripts
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.keys import new_session_key
 from expire_sessions.models import LoggedSessionQuerySet
+from tests.asking import redis_client
+from tests.sessions import sign_in
 
 TRIED = "tests:tried"
 """The Redis set of every session key that a worker ever drew."""
@@ -58,18 +58,8 @@ def _run(database: str, work: Callable[..., None], args: tuple[Any, ...]) -> Non
 def recorded_key() -> str:
     """Draw a session key that the checker knows before it is used."""
     key = new_session_key()
-    connection_for("default").client.sadd(TRIED, key)
+    redis_client().sadd(TRIED, key)
     return key
-
-
-def sign_in(user: Any) -> SessionStore:
-    """Sign a user in with a new browser, as a login view and the middleware do."""
-    request = HttpRequest()
-    request.META = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "worker"}
-    store = request.session = SessionStore()
-    login(request, user)
-    store.save()
-    return store
 
 
 def user_of(pk: Any) -> Any:

@@ -1,0 +1,73 @@
+"""What the tests ask Redis themselves: here alone they know how the package does it."""
+
+from typing import Any
+
+from expire_sessions.connections import connection_for
+from expire_sessions.index import Index
+
+
+def redis_client(alias: str = "default") -> Any:
+    """Return the client that sessions go through."""
+    return connection_for(alias).client
+
+
+def hang_up() -> None:
+    """Close the connections to a server that is used no more."""
+    redis_client().connection_pool.disconnect()
+
+
+def index(alias: str = "default") -> Index:
+    """Return the index of all users."""
+    return Index(connection_for(alias))
+
+
+def id_of(user: Any) -> str:
+    """Return the user's id, as the session holds it."""
+    return str(user._meta.pk.value_to_string(user))
+
+
+def index_name(user: Any, alias: str = "default") -> str:
+    """Name the Redis key of the index of a user, or of a user's id."""
+    user_id = user if isinstance(user, str) else id_of(user)
+    return connection_for(alias).keys.index(user_id)
+
+
+def payload_name(session_key: str | None) -> str:
+    """Name the Redis key of a session's payload."""
+    return connection_for("default").keys.payload(str(session_key))
+
+
+def payload_of(session_key: str | None) -> Any:
+    """Return a session's payload as bytes; None where there is none."""
+    return redis_client().get(payload_name(session_key))
+
+
+def put_payload(session_key: str | None, payload: bytes) -> None:
+    """Put something in the place of a session's payload."""
+    redis_client().set(payload_name(session_key), payload, ex=60)
+
+
+def lose_payload(*session_keys: str | None) -> None:
+    """Let the payloads of sessions expire."""
+    redis_client().delete(*map(payload_name, session_keys))
+
+
+def lose_index(user: Any) -> None:
+    """Let a user's index expire."""
+    redis_client().delete(index_name(user))
+
+
+def add_members(user: Any, stamps: dict[str, float]) -> None:
+    """Write session keys into a user's index, each with when it was last seen."""
+    redis_client().zadd(index_name(user), stamps)
+
+
+def members(user: Any) -> list[str]:
+    """Return the session keys in a user's index, live or not, last seen last."""
+    return [key.decode() for key in redis_client().zrange(index_name(user), 0, -1)]
+
+
+def live_keys(user: Any, alias: str = "default") -> list[str]:
+    """Return the session keys of a user that are live, last seen last."""
+    (found,) = index(alias).members([id_of(user)])
+    return [member.session_key for member in found]
