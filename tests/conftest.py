@@ -9,9 +9,12 @@ from django.contrib.auth import get_user_model
 from django.dispatch import Signal
 from django.test import Client
 
+from example_project.redis_server import RedisServer
 from expire_sessions import signals
 from expire_sessions.connections import forget_connections
 from tests.asking import redis_client
+from tests.caches import other_cache
+from tests.server_plugin import another_server
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +24,20 @@ def server() -> redis.Redis:
     client: redis.Redis = redis_client()
     client.flushall()
     return client
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    """A Redis to do things to."""
+    with another_server() as server, other_cache(server.url):
+        yield server
+
+
+@pytest.fixture
+def admin(own_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client to do them with."""
+    with redis.Redis(unix_socket_path=str(own_server.socket)) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Whatever a handler of expire_check does: nobody is let in or signed out by it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.test import Client, override_settings
+
+from expire_sessions.backend import SessionStore
+from expire_sessions.exceptions import InvalidLimits
+from expire_sessions.models import LoggedSession
+from expire_sessions.sessions import UserSessions
+from expire_sessions.signals import expire_check
+from tests.sessions import ids, live_ids, sign_in
+
+pytestmark = pytest.mark.django_db
+
+
+def raising(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+    """Fail."""
+    raise LookupError("no subscription")
+
+
+def leaving(key: str, value: object) -> Callable[..., None]:
+    """Return a handler that leaves this in the dictionary."""
+
+    def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+        settings[key] = value
+
+    return handler
+
+
+def removing(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+    """Leave nothing."""
+    settings.clear()
+
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "raises": raising,
+    "a negative number": leaving("max_users", -1),
+    "a string": leaving("max_users", "3"),
+    "a bool": leaving("max_users", value=True),
+    "a fraction": leaving("max_users", 1.5),
+    "nothing": removing,
+    "a misspelt key": leaving("max_user", 3),
+    "a policy of a later version": leaving("policy", "ask"),
+    "a bad log limit": leaving("log_limit", "many"),
+}
+
+
+@pytest.fixture(params=HANDLERS)
+def held(request: pytest.FixtureRequest, ann: Any) -> Iterator[list[SessionStore]]:
+    """Ann's sessions from before her handler broke: one more than her limit."""
+    with override_settings(EXPIRE_MAX_USERS=2):
+        stores = [sign_in(ann), sign_in(ann)]
+    handler = HANDLERS[request.param]
+    expire_check.connect(handler)
+    yield stores
+    expire_check.disconnect(handler)
+
+
+def test_a_broken_handler_lets_nobody_in_and_ends_nothing(
+    ann: Any, held: list[SessionStore]
+) -> None:
+    with pytest.raises((InvalidLimits, LookupError)):
+        sign_in(ann)
+    assert live_ids(ann) == ids(*held)
+    assert LoggedSession.objects.active().count() == LoggedSession.objects.count() == 2
+
+
+@pytest.mark.parametrize("site", ["", "/a"])
+@override_settings(EXPIRE_TOUCH_INTERVAL=0)
+def test_a_broken_handler_signs_nobody_out(
+    ann: Any, held: list[SessionStore], site: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = Client()
+    browser.cookies["sessionid"] = held[0].session_key or ""
+    assert browser.get(f"{site}/set/x/1/").status_code == 200
+    assert browser.get(f"{site}/get/x/").content == b"1"
+    assert browser.get(f"{site}/whoami/").content == b"ann"
+    assert live_ids(ann) == ids(*held)
+    errors = {r.getMessage() for r in caplog.records if r.name == "expire_sessions"}
+    assert any("expire_check failed" in error for error in errors)
+
+
+def test_a_broken_handler_is_a_server_error_at_the_login_page(
+    held: list[SessionStore],
+) -> None:
+    browser = Client(raise_request_exception=False)
+    response = browser.get("/login/", {"username": "ann", "password": "ann"})
+    assert response.status_code == 500
+    assert "sessionid" not in response.cookies
+
+
+def test_none_from_a_handler_is_no_limit(ann: Any) -> None:
+    handler = leaving("max_users", None)
+    expire_check.connect(handler)
+    try:
+        for _ in range(3):
+            sign_in(ann)
+    finally:
+        expire_check.disconnect(handler)
+    assert len(UserSessions(ann).list()) == 3
