@@ -1,0 +1,63 @@
+"""Every way in which a session ends, and the reason that its row has then."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import login
+from django.contrib.sessions.backends.base import UpdateError
+from django.core.management import call_command
+from django.http import HttpRequest
+from django.test import Client
+
+from expire_sessions.backend import SessionStore
+from expire_sessions.sessions import UserSessions
+from tests.asking import lose_payload, redis_client
+from tests.sessions import key_of, make_older
+from tests.sessions import sign_in as sign_in_store
+
+
+def interrupt(browser: Client, ann: Any) -> None:
+    """Sign in while the browser's anonymous session goes."""
+    request = HttpRequest()
+    request.session = SessionStore()
+    request.session["x"] = "y"
+    request.session.create()
+    login(request, ann)
+    lose_payload(request.session.session_key)
+    with pytest.raises(UpdateError):
+        request.session.save()
+
+
+def change_password_elsewhere(browser: Client, ann: Any) -> None:
+    """Change it where this browser's session does not hear of it."""
+    ann.set_password("new")
+    ann.save()
+    browser.get("/whoami/")
+
+
+def let_age_pass(browser: Client, ann: Any) -> None:
+    """Let the session go unnoticed, a day after the login."""
+    make_older()
+    lose_payload(key_of(browser))
+    call_command("clearsessions")
+
+
+def lose_at_once(browser: Client, ann: Any) -> None:
+    """Let the login be lost between its row and its place."""
+    redis_client().flushall()
+    call_command("clearsessions")
+
+
+BOB = {"username": "bob", "password": "bob"}
+ENDS: list[tuple[str, Callable[[Client, Any], object]]] = [
+    ("logout", lambda browser, _: browser.get("/logout/")),
+    ("evicted", lambda _, ann: sign_in_store(ann)),
+    ("ended", lambda _, ann: UserSessions(ann).end_all()),
+    ("flushed", lambda browser, _: browser.get("/login/", BOB)),
+    ("flushed", change_password_elsewhere),
+    ("deleted", lambda browser, _: SessionStore().delete(key_of(browser))),
+    ("expired", let_age_pass),
+    ("lost", lose_at_once),
+    ("interrupted", interrupt),
+]
