@@ -18,13 +18,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from expire_sessions import history
-from expire_sessions.connections import Connection, session_connection
 from expire_sessions.endings import Live
 from expire_sessions.exceptions import InvalidSetup
-from expire_sessions.index import BATCH, Index, Stored
-from expire_sessions.keys import SessionKey, is_session_key, session_id
+from expire_sessions.flows.payloads import data_in, user_id_in
 from expire_sessions.models import LoggedSession
-from expire_sessions.payloads import data_in, user_id_in
+from expire_sessions.protocol import bulk
+from expire_sessions.protocol.bulk import Stored
+from expire_sessions.protocol.keys import SessionKey, is_session_key, session_id
+from expire_sessions.protocol.listing import BATCH
+from expire_sessions.transport.connections import Connection, session_connection
+from expire_sessions.transport.running import ask, run
 
 __all__ = ["Adopted", "adopt_payloads", "adopt_rows"]
 
@@ -66,19 +69,20 @@ def adopt_payloads(cursor: str = "") -> Iterator[Adopted]:
         ValueError: this is no cursor.
     """
     connection = session_connection()
-    index = Index(connection)
-    total, looked, at = index.size(), 0, int(cursor or 0)
+    keys = connection.keys
+    total, looked, at = ask(connection, bulk.size()), 0, int(cursor or 0)
     while True:
-        at, keys = index.payload_page(at)
+        at, names = ask(connection, bulk.payload_page(keys, at))
         looked += BATCH
-        payloads = dict(zip(keys, index.read_many(keys), strict=True))
+        read = ask(connection, bulk.read_many(keys, names))
+        payloads = dict(zip(names, read, strict=True))
         found = {key: data_in(connection, p) for key, p in payloads.items() if p}
-        read = {key: data for key, data in found.items() if data is not None}
-        owners = {key: user_id_in(data) for key, data in read.items()}
+        readable = {key: data for key, data in found.items() if data is not None}
+        owners = {key: user_id_in(data) for key, data in readable.items()}
         yield Adopted(
             cursor=str(at) if at else "",
             part=min(looked / max(total, 1), 1.0) if at else 1.0,
-            indexed=_join(index, owners),
+            indexed=_join(connection, owners),
             anonymous=sum(1 for owner in owners.values() if owner is None),
             unreadable=len(found) - len(owners),
         )
@@ -132,7 +136,7 @@ def _copied(
     store: Any, connection: Connection, rows: list[Any], *, cursor: str, part: float
 ) -> Adopted:
     """Copy some rows. A session that is in Redis already stays as it is there."""
-    index, now = Index(connection), timezone.now()
+    now = timezone.now()
     stored: list[Stored] = []
     owners: dict[str, str | None] = {}
     ended = _ended_here(rows)
@@ -146,11 +150,11 @@ def _copied(
         if payload is not None:
             stored.append(Stored(key, payload, age))
             owners[key] = user_id_in(data)
-    index.store_many(stored)
+    ask(connection, bulk.store_many(connection.keys, stored))
     return Adopted(
         cursor=cursor,
         part=part,
-        indexed=_join(index, owners),
+        indexed=_join(connection, owners),
         anonymous=sum(1 for owner in owners.values() if owner is None),
         ended=len(ended),
         unreadable=len(rows) - len(owners) - len(ended),
@@ -172,10 +176,11 @@ def _encoded(connection: Connection, data: dict[str, Any]) -> bytes | None:
         return None
 
 
-def _join(index: Index, owners: dict[str, str | None]) -> int:
+def _join(connection: Connection, owners: dict[str, str | None]) -> int:
     sessions = [(owner, key) for key, owner in owners.items() if owner is not None]
-    joined = index.join(sessions)
-    found = zip(joined, index.seen(joined), strict=True)
+    joined = run(connection, bulk.join(connection.keys, sessions))
+    seen_at = ask(connection, bulk.seen(connection.keys, joined))
+    found = zip(joined, seen_at, strict=True)
     history.confirm(
         [Live(owner, session_id(key), seen) for (owner, key), seen in found if seen]
     )

@@ -13,6 +13,7 @@ from typing import Final
 from django.http import HttpRequest
 
 from expire_sessions.conf import conf
+from expire_sessions.context import Context
 from expire_sessions.occasions import Occasion
 
 __all__ = [
@@ -98,12 +99,12 @@ def behind_proxies(count: int) -> Callable[[HttpRequest], str | None]:
     return client_ip
 
 
-def describe(request: HttpRequest) -> dict[str, str | None]:
-    """Return ``ip`` and ``user_agent`` of a request's client, each None if unknown.
+def describe(request: HttpRequest) -> Context:
+    """Return address and user agent of a request's client, each None if unknown.
 
     Raises nothing: a wrong ``EXPIRE_CLIENT_IP`` is logged and breaks no login.
     """
-    return {"ip": _ip(request), "user_agent": _user_agent(request)}
+    return Context(ip=_ip(request), user_agent=_user_agent(request))
 
 
 def device(user_agent: str) -> str:

@@ -1,15 +1,14 @@
 """Tell that sessions have ended: the one place that sends these signals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+from expire_sessions.context import NO_CONTEXT, Context
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import session_ended, sessions_ended
 
 __all__ = ["Ended", "Live", "tell_ended"]
-
-NOTHING: Final[Mapping[str, object]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def tell_ended(
     sender: Any,
     ended: Sequence[Ended],
     reason: EndReason,
-    context: Mapping[str, object] = NOTHING,
+    context: Context = NO_CONTEXT,
 ) -> None:
     """Send ``sessions_ended`` once for all, and ``session_ended`` for each."""
     if not ended:

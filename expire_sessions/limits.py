@@ -1,5 +1,6 @@
 """Who may have how many sessions: what settings and ``expire_check`` make of it."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from expire_sessions.exceptions import InvalidLimits
 from expire_sessions.loaded import loaded_user
 from expire_sessions.signals import expire_check
 
-__all__ = ["LazyUser", "Limits", "limits_for"]
+__all__ = ["Answers", "LazyUser", "Limits", "known_limits", "limits_for"]
 
 SETTINGS: Final = {setting.key: setting for setting in KNOWN.values() if setting.key}
 """The keys a handler may leave in the dictionary, and the settings they override."""
@@ -28,6 +29,37 @@ class Limits:
 
     log_limit: int | None
     """Ended rows of the user that are kept; None: all."""
+
+
+class Answers:
+    """What ``expire_check`` has answered in this process.
+
+    An answer serves for ``EXPIRE_TOUCH_INTERVAL``, and while the same handlers are
+    connected. Only an optimisation: forgetting costs one more question.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._answers: dict[str, tuple[float, list[object], Limits]] = {}
+
+    def get(self, user_id: str) -> Limits | None:
+        """Return the answer for a user, while it serves."""
+        until, handlers, limits = self._answers.get(user_id, (0.0, [], None))
+        serves = time.monotonic() < until and handlers == _handlers()
+        return limits if serves else None
+
+    def add(self, user_id: str, limits: Limits) -> None:
+        """Note an answer."""
+        if not conf.touch_interval:
+            return
+        if len(self._answers) >= self._most:
+            self._answers = {}
+        until = time.monotonic() + conf.touch_interval
+        self._answers[user_id] = until, _handlers(), limits
+
+
+def _handlers() -> list[object]:
+    return [lookup_key for lookup_key, *_ in expire_check.receivers]
 
 
 if TYPE_CHECKING:  # it takes a parameter in the stubs alone
@@ -68,6 +100,18 @@ class LazyUser(LazyObject):
 def _fetched(users: Any, user_id: str, key: Any) -> Any:
     user = loaded_user(user_id)
     return users._default_manager.get(pk=key) if user is None else user
+
+
+def known_limits(user_id: str, answers: Answers) -> Limits | None:
+    """Return the limits of a user, where no handler need be asked for them.
+
+    Raises:
+        InvalidSetup: a setting has a wrong value.
+    """
+    _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
+    if not expire_check.receivers:  # most projects have none, and every save is here
+        return Limits(conf.max_users or 0, conf.log_limit)
+    return answers.get(user_id)
 
 
 def limits_for(user_id: str, user: object | None = None) -> Limits:

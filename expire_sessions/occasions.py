@@ -1,8 +1,8 @@
-"""What is worth a line in the log once in a while, and not at every request."""
+"""What is done once in a while, and not at every request."""
 
 import time
 
-__all__ = ["Occasion"]
+__all__ = ["Occasion", "Rest"]
 
 
 class Occasion:
@@ -23,3 +23,19 @@ class Occasion:
     def reset(self) -> None:
         """Let it come at once: for tests."""
         self._next = 0.0
+
+
+class Rest:
+    """Lasts so many seconds from when it began last, in each process."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = 0.0
+
+    def begin(self) -> None:
+        """Begin now."""
+        self._until = time.monotonic() + self._seconds
+
+    def lasts(self) -> bool:
+        """Tell whether it is not over."""
+        return self._until > 0 and time.monotonic() < self._until

@@ -7,7 +7,7 @@ no login: whether somebody gets in is never up to the log.
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -22,12 +22,13 @@ from expire_sessions import history, signals
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
 from expire_sessions.conf import KNOWN, conf
-from expire_sessions.connections import forget_connections
+from expire_sessions.context import Context
 from expire_sessions.endings import Ended, Live
 from expire_sessions.loaded import note_user
 from expire_sessions.models import LoggedSession, own_savepoint
-from expire_sessions.reasons import FOUND_GONE, EndReason
-from expire_sessions.users import pk_of, user_id_of, user_id_of_pk
+from expire_sessions.reasons import EndReason
+from expire_sessions.transport.connections import forget_connections
+from expire_sessions.users import pk_of, user_id_of
 
 __all__ = ["connect"]
 
@@ -59,7 +60,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     """Hand the login's client to the session, for the save that makes it effective."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        session.remember_login(user_id_of(user), user, dict(describe(request)))
+        session.remember_login(user_id_of(user), user, describe(request))
 
 
 def remember_logout(*, request: Any, **kwargs: object) -> None:
@@ -130,7 +131,7 @@ def _logged(write: Callable[..., None]) -> Callable[..., None]:
 
 @_logged
 def write_row(
-    *, user_id: str, session_id: str, context: Mapping[str, Any], **kwargs: object
+    *, user_id: str, session_id: str, context: Context, **kwargs: object
 ) -> None:
     """Log a login, before its session can be ended by another. One insert.
 
@@ -138,8 +139,8 @@ def write_row(
     """
     login = {
         "user_id": pk_of(user_id),
-        "ip": context.get("ip"),
-        "user_agent": context.get("user_agent") or "",
+        "ip": context.ip,
+        "user_agent": context.user_agent or "",
     }
     try:
         with own_savepoint():
@@ -152,14 +153,19 @@ def write_row(
 
 @_logged
 def settle_rows(
-    *, user_id: str, session_id: str, live: frozenset[str] | None, **kwargs: object
+    *,
+    user_id: str,
+    session_id: str,
+    context: Context,
+    live: frozenset[str] | None,
+    **kwargs: object,
 ) -> None:
     """Put the user's other rows right. One query where they are."""
     if live is None:
         # Too many to look at, but a sweep may have found this one on its way.
         LoggedSession.objects.reopen([session_id])
     else:
-        history.settle(user_id, live)
+        history.settle(user_id, live, context.limits)
 
 
 @_logged
@@ -170,34 +176,10 @@ def follow_row(*, session_id: str, previous_id: str, **kwargs: object) -> None:
 
 @_logged
 def close_rows(
-    *,
-    ended: tuple[Ended, ...],
-    reason: EndReason,
-    context: Mapping[str, Any],
-    **kwargs: object,
+    *, ended: tuple[Ended, ...], reason: EndReason, context: Context, **kwargs: object
 ) -> None:
     """End the rows of sessions, and prune. One query for 500, and the pruning."""
-    # A rotation may be between Redis and its row, which still has an id from before.
-    ids = [name for one in ended for name in (*one.previous_ids, one.session_id)]
-    closed = LoggedSession.objects.close(ids, reason)
-    if closed < len(ended) and reason not in FOUND_GONE:
-        history.note_ends(ended, reason)
-    elif not closed:
-        return
-    for user_id in _owners(ended):
-        if "log_limit" in context:
-            history.prune(user_id, context["log_limit"])
-        else:
-            history.prune_as_allowed(user_id)
-
-
-def _owners(ended: tuple[Ended, ...]) -> set[str]:
-    owners = {one.user_id for one in ended if one.user_id is not None}
-    nameless = [one.session_id for one in ended if one.user_id is None]
-    if nameless:
-        rows = LoggedSession.objects.filter(session_id__in=nameless)
-        owners |= {user_id_of_pk(pk) for pk in rows.values_list("user_id", flat=True)}
-    return owners
+    history.close(ended, reason, context.limits)
 
 
 @_beside_the_loop

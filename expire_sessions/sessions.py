@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final
 from django.contrib.auth import get_user_model
 from django.db.models import Model
 
-from expire_sessions.calls import Unfinished
 from expire_sessions.clock import time_of
-from expire_sessions.connections import session_connection
 from expire_sessions.endings import Ended, tell_ended
-from expire_sessions.index import Index, Member
-from expire_sessions.keys import session_id as name_of
+from expire_sessions.flows.held import Unfinished
+from expire_sessions.protocol import commands, listing, notes
+from expire_sessions.protocol.keys import session_id as name_of
+from expire_sessions.protocol.listing import Member
 from expire_sessions.reasons import EndReason
 from expire_sessions.tracebacks import without_keys
+from expire_sessions.transport.connections import session_connection
+from expire_sessions.transport.running import ask, run
 from expire_sessions.users import user_id_of
 
 if TYPE_CHECKING:  # models, for types alone: pydoc imports this without the registry
@@ -88,7 +90,7 @@ class UserSessions:
         self._user_id = user_id_of(user)
         self._user = user
         self._current_key = current_key
-        self._index = Index(session_connection())
+        self._connection = session_connection()
         self._calls = Unfinished()
 
     @without_keys
@@ -99,7 +101,8 @@ class UserSessions:
         """
         from expire_sessions.models import LoggedSession  # noqa: PLC0415 - see above
 
-        members = self._index.newest(self._user_id, most)
+        newest = listing.newest(self._connection.keys, self._user_id, most)
+        members = run(self._connection, newest)
         ids = [name_of(member.session_key) for member in members]
         logged = {
             row.session_id: row
@@ -150,10 +153,12 @@ class UserSessions:
         return self._end_while(lambda *_: True)
 
     def _keys(self) -> set[str]:
-        return {*self._index.known(self._user_id), *self._calls.pending()}
+        known = listing.known(self._connection.keys, self._user_id)
+        return {*run(self._connection, known), *self._calls.pending()}
 
     def _moves_of(self, session_id: str) -> builtins.list[str]:
-        return self._index.successors([session_id]).get(session_id, [])
+        successors = notes.successors(self._connection.keys, [session_id])
+        return run(self._connection, successors).get(session_id, [])
 
     def _end_while(self, wanted: Callable[[str, Collection[str]], bool]) -> int:
         # Once more, for one that signed in in between.
@@ -180,7 +185,8 @@ class UserSessions:
         keys = list(keys)
         for at in range(0, len(keys), BATCH):
             calls = [(key, self._calls.name(key)) for key in keys[at : at + BATCH]]
-            removals = self._index.remove_many(self._user_id, calls)
+            asked = commands.remove_many(self._connection.keys, self._user_id, calls)
+            removals = ask(self._connection, asked)
             found = [
                 Ended.after_moves(self._user_id, (name_of(key), *removed.ids))
                 for (key, _), removed in zip(calls, removals, strict=True)

@@ -7,8 +7,9 @@ the frames above say who asked.
 """
 
 import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar, cast
 
 from expire_sessions.exceptions import StoreUnavailable
 
@@ -32,7 +33,9 @@ def without_frames(error: BaseException) -> BaseException:
 
 
 def without_keys(method: Callable[P, R]) -> Callable[P, R]:
-    """Let an outage leave a public method without the frames below it."""
+    """Let an outage leave a public method, sync or async, without the frames below."""
+    if inspect.iscoroutinefunction(method):
+        return cast("Callable[P, R]", _without_keys_async(method))
 
     @functools.wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,6 +44,21 @@ def without_keys(method: Callable[P, R]) -> Callable[P, R]:
         except StoreUnavailable as error:
             unavailable = error.with_traceback(None)
         del args, kwargs  # a report shows the variables of this frame as well
+        raise unavailable
+
+    return wrapper
+
+
+def _without_keys_async(
+    method: Callable[P, Awaitable[R]],
+) -> Callable[P, Awaitable[R]]:
+    @functools.wraps(method)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await method(*args, **kwargs)
+        except StoreUnavailable as error:
+            unavailable = error.with_traceback(None)
+        del args, kwargs
         raise unavailable
 
     return wrapper

@@ -1,9 +1,74 @@
 """What the tests ask Redis themselves: here alone they know how the package does it."""
 
+from collections.abc import Callable, Collection
 from typing import Any
 
-from expire_sessions.connections import connection_for
-from expire_sessions.index import Index
+from expire_sessions.protocol import commands, listing
+from expire_sessions.protocol.bulk import join
+from expire_sessions.protocol.listing import Member, Page
+from expire_sessions.protocol.replies import Mode, Removed, Saved
+from expire_sessions.transport.connections import Connection, connection_for
+from expire_sessions.transport.running import Call, Flow, ask, run
+
+
+class Index:
+    """The operations of the protocol, each asked at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._keys = connection.keys
+
+    def read(self, session_key: str) -> bytes | None:
+        """Return a payload."""
+        return ask(self._connection, commands.read(self._keys, session_key)).payload
+
+    def save(self, mode: Mode, session_key: str, **options: Any) -> int:
+        """Return how many members the index has then."""
+        return ask(
+            self._connection, commands.save(self._keys, mode, session_key, **options)
+        )
+
+    def place(self, mode: Mode, session_key: str, **options: Any) -> Saved:
+        """Save, and keep to the limit."""
+        return ask(
+            self._connection, commands.place(self._keys, mode, session_key, **options)
+        )
+
+    def join(self, sessions: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Let sessions join their index."""
+        return run(self._connection, join(self._keys, sessions))
+
+    def remove(self, session_key: str, user_id: str | None, call: str) -> Removed:
+        """End a session."""
+        removal = commands.remove(self._keys, session_key, user_id, call)
+        return ask(self._connection, removal)
+
+    def rotate(self, old: str, new: str, **options: Any) -> tuple[str, bytes] | None:
+        """Give a session another key."""
+        return ask(self._connection, commands.rotate(self._keys, old, new, **options))
+
+    def known(self, user_id: str) -> list[str]:
+        """Return all members."""
+        return run(self._connection, listing.known(self._keys, user_id))
+
+    def newest(self, user_id: str, most: int) -> list[Member]:
+        """Return the live sessions that were last seen."""
+        return run(self._connection, listing.newest(self._keys, user_id, most))
+
+    def members(self, user_ids: list[str]) -> list[list[Member]]:
+        """Return the live sessions of users."""
+        return run(self._connection, listing.members(self._keys, user_ids))
+
+    def sweep(self) -> list[Page]:
+        """Sweep every index."""
+        pages: list[Page] = []
+
+        def tell(page: Page) -> Flow[None]:
+            note: Callable[[], None] = lambda: pages.append(page)  # noqa: E731
+            yield Call(note)
+
+        run(self._connection, listing.sweep(self._keys, tell))
+        return pages
 
 
 def redis_client(alias: str = "default") -> Any:

@@ -4,8 +4,8 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-from expire_sessions.connections import connection_for
-from expire_sessions.keys import PAYLOAD
+from expire_sessions.protocol.keys import PAYLOAD
+from expire_sessions.transport.connections import connection_for
 from tests.asking import index_name, redis_client
 from tests.workers import TRIED
 

@@ -7,11 +7,11 @@ import pytest
 import redis
 from django.contrib.auth import get_user_model
 from django.dispatch import Signal
-from django.test import Client
+from django.test import Client, override_settings
 
 from example_project.redis_server import RedisServer
 from expire_sessions import signals
-from expire_sessions.connections import forget_connections
+from expire_sessions.transport.connections import forget_connections
 from tests.asking import redis_client
 from tests.caches import other_cache
 from tests.server_plugin import another_server
@@ -38,6 +38,13 @@ def admin(own_server: RedisServer) -> Iterator[redis.Redis]:
     """A client to do them with."""
     with redis.Redis(unix_socket_path=str(own_server.socket)) as client:
         yield client
+
+
+@pytest.fixture
+def no_retries() -> Iterator[None]:
+    """Let an outage be an error at once, as after ``EXPIRE_TIMEOUT``."""
+    with override_settings(EXPIRE_TIMEOUT=0):
+        yield
 
 
 @pytest.fixture

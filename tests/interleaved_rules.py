@@ -16,12 +16,12 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.core.cache import caches
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import SweepIncomplete
-from expire_sessions.keys import PAYLOAD, session_id
 from expire_sessions.models import LoggedSession
+from expire_sessions.protocol.keys import PAYLOAD, session_id
 from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.signals import session_ended
+from expire_sessions.transport.connections import connection_for
 from tests.asking import index_name, redis_client
 from tests.interleaved_actors import MARK, VISITOR, Actor, Outcome, Stage, sign_in
 from tests.interleaving import LOST, Run, Step, letters

@@ -22,15 +22,14 @@ from unittest.mock import patch
 
 import redis
 from django.db import connection
-from django.utils import crypto
 from redis.client import Pipeline
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from expire_sessions import scripts
-from expire_sessions.keys import PAYLOAD
 from expire_sessions.models import LoggedSession
-from expire_sessions.scripts import Script
+from expire_sessions.protocol import keys, scripts
+from expire_sessions.protocol.keys import PAYLOAD
+from expire_sessions.protocol.scripts import Script
 
 __all__ = [
     "LOST",
@@ -440,12 +439,12 @@ def _gates() -> Iterator[None]:
             replacement = _for_players(gated, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, replacement))
         drawn = SimpleNamespace(**{**vars(secrets), "choice": _choice})
-        stack.enter_context(patch.object(crypto, "secrets", drawn))
+        stack.enter_context(patch.object(keys, "secrets", drawn))
         yield
 
 
 def _choice(among: Sequence[Any]) -> Any:
-    """Return what ``get_random_string`` makes session keys of."""
+    """Return what session keys are made of."""
     is_drawn = _player() or getattr(_local, "draws", False)
     return _DRAWS.choice(among) if is_drawn else secrets.choice(among)
 

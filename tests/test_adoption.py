@@ -18,6 +18,7 @@ from django.utils import timezone
 from expire_sessions import adoption
 from expire_sessions.adoption import Adopted, adopt_payloads
 from expire_sessions.models import LoggedSession
+from expire_sessions.protocol import bulk
 from expire_sessions.sessions import UserSessions
 from tests.asking import id_of, index_name, payload_name
 from tests.sessions import key_of, sign_in, who
@@ -183,7 +184,7 @@ def test_a_user_with_many_sessions_costs_no_more_for_each(
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Walk in steps of a few sessions."""
     monkeypatch.setattr(adoption, "BATCH", 2)
-    monkeypatch.setattr("expire_sessions.index.BATCH", 2)
+    monkeypatch.setattr(bulk, "BATCH", 2)
 
 
 @pytest.mark.usefixtures("small_steps")

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from expire_sessions import scripts
 from expire_sessions.backend import SessionStore
-from expire_sessions.index import Mode, Saved
-from expire_sessions.keys import new_session_key, session_id
 from expire_sessions.models import LoggedSession
-from expire_sessions.scripts import Script
+from expire_sessions.protocol import commands
+from expire_sessions.protocol.keys import new_session_key, session_id
+from expire_sessions.protocol.replies import Mode, Saved
+from expire_sessions.protocol.scripts import Script
 from expire_sessions.sessions import PAGE, UserSessions
 from tests.asking import (
     id_of,
@@ -225,7 +225,7 @@ def test_those_that_stay_are_the_newest_that_are_live(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scripts, "SAVE", short_steps)
+        patch.setattr(commands, "SAVE", short_steps)
         found = place_until_done(place)
         again = place(Mode.KEEP, f"call {len(found) - 1}" if len(found) > 1 else "call")
     alive = [key for key, is_live in zip(keys, live, strict=True) if is_live]

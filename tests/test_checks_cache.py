@@ -11,8 +11,8 @@ from redis.cache import CacheConfig
 from redis.retry import Retry
 
 from expire_sessions.checks import check_cache, check_deployed_cache, check_server
-from expire_sessions.connections import connection_for
 from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.transport.connections import connection_for
 from tests.found import NOWHERE, caches, deployed, ids
 
 

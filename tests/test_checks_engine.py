@@ -10,9 +10,9 @@ from django.test import override_settings
 
 from expire_sessions import backend
 from expire_sessions.checks import check_cache, check_engine, check_server
-from expire_sessions.connections import connection_for, forget_connections
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.installed import check_installed
+from expire_sessions.transport.connections import connection_for, forget_connections
 from tests.found import ids
 
 DJANGOS = "django.contrib.sessions.backends.cached_db"

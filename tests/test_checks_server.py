@@ -11,10 +11,10 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 from example_project.redis_server import RedisServer
-from expire_sessions import scripts
 from expire_sessions.backend import SessionStore
 from expire_sessions.checks import check_server
 from expire_sessions.checks import server as server_checks
+from expire_sessions.protocol import scripts
 from expire_sessions.sessions import UserSessions
 from tests.found import deployed, ids
 from tests.sentinels import free_port

@@ -141,7 +141,7 @@ def test_a_missing_address_is_said_once(
 ) -> None:
     request = RequestFactory(REMOTE_ADDR=found).get("/")
     for _ in range(3):
-        assert describe(request)["ip"] is None
+        assert describe(request).ip is None
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("expire_sessions", logging.WARNING)
     assert "EXPIRE_CLIENT_IP" in record.getMessage()
@@ -150,7 +150,7 @@ def test_a_missing_address_is_said_once(
 def test_an_address_that_is_there_is_no_matter_for_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert describe(forwarded(None))["ip"] == "10.0.0.1"
+    assert describe(forwarded(None)).ip == "10.0.0.1"
     assert caplog.records == []
 
 
@@ -158,7 +158,7 @@ def test_an_address_that_is_there_is_no_matter_for_the_log(
 def test_what_a_client_has_written_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert describe(forwarded("secret, 10.0.0.2"))["ip"] is None
+    assert describe(forwarded("secret, 10.0.0.2")).ip is None
     assert "returned nothing" in caplog.text
     assert "secret" not in caplog.text
 

@@ -9,9 +9,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.test import override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.index import Index
-from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
+from expire_sessions.protocol import commands
+from expire_sessions.protocol.keys import session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import id_of, live_keys
 from tests.sessions import sign_in
@@ -79,13 +79,13 @@ def while_moving(
 ) -> list[str]:
     """Let other requests rotate a session right before a removal from outside."""
     moved: list[str] = []
-    remove = Index.remove_many
+    remove = commands.remove_many
 
-    def remove_late(index: Index, user_id: str, calls: Any) -> Any:
+    def remove_late(*args: Any) -> Any:
         moved.append(move(moved[-1] if moved else key, times))
-        return remove(index, user_id, calls)
+        return remove(*args)
 
-    monkeypatch.setattr(Index, "remove_many", remove_late)
+    monkeypatch.setattr(commands, "remove_many", remove_late)
     return moved
 
 

@@ -16,7 +16,7 @@ from expire_sessions.exceptions import SweepIncomplete
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from tests.sessions import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_retries")]
 
 
 @contextmanager

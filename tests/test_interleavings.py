@@ -19,8 +19,8 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
+from expire_sessions.protocol.keys import session_id
 from tests.asking import index_name, payload_name, payload_of, put_payload, redis_client
 from tests.interleaved_actors import KINDS, Kind, Outcome, Stage, load
 from tests.interleaved_scenes import (
@@ -45,6 +45,7 @@ pytestmark = [
     pytest.mark.race,
     pytest.mark.once,
     pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_retries"),
 ]
 
 MANY: Final = int(os.environ.get("INTERLEAVINGS", "0"))

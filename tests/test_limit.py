@@ -1,6 +1,7 @@
 """How many sessions a user may have: the promises of django-expire, kept."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from expire_sessions.backend import SessionStore
+from expire_sessions.context import Context
 from expire_sessions.endings import Ended
+from expire_sessions.limits import Limits
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check, superuser_handler
@@ -230,7 +233,7 @@ def test_a_request_fetches_it_once_for_all_its_questions(
     assert names == ["ann", "ann"]
 
 
-@override_settings(EXPIRE_MAX_USERS=2)
+@override_settings(EXPIRE_MAX_USERS=2, EXPIRE_TOUCH_INTERVAL=None)
 @pytest.mark.parametrize("page", ["/rename/", "/set/x/1/"])
 def test_a_handler_sees_what_is_in_the_database(
     ann: Any, sign_in: SignIn, handle: Handle, page: str
@@ -300,9 +303,10 @@ def test_the_signals_tell_a_sessions_life(
     alone = (entering, started, rotated, ended)
     assert {kwargs["user_id"] for kwargs in alone} == {str(ann.pk)}
     assert together["ended"] == (Ended(str(ann.pk), ended["session_id"]),)
-    assert entering["context"] == {"ip": "127.0.0.1", "user_agent": "Test"}
+    assert entering["context"] == Context(ip="127.0.0.1", user_agent="Test")
     assert started["live"] == {entering["session_id"]}
-    assert started["context"] == entering["context"]
+    limits = Limits(max_users=1, log_limit=None)
+    assert started["context"] == replace(entering["context"], limits=limits)
     assert rotated["previous_id"] == started["session_id"]
     assert ended["session_id"] == rotated["session_id"]
     assert ended["reason"] == "logout"
@@ -317,8 +321,8 @@ def test_an_eviction_tells_of_the_login_that_caused_it(
     (ended,) = (kwargs for name, kwargs in told if name == "session_ended")
     assert ended["session_id"] == first["session_id"]
     assert ended["reason"] == "evicted"
-    assert ended["context"] == {**second["context"], "log_limit": None}
-    assert ended["context"]["user_agent"] == "Newer"
+    assert ended["context"] == second["context"]
+    assert ended["context"].user_agent == "Newer"
     assert second["live"] == {second["session_id"]}
 
 

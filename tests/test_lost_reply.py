@@ -12,25 +12,22 @@ from django.contrib.auth import login
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.http import HttpRequest
 from django.test import override_settings
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
 from example_project.redis_server import VARIABLE
-from expire_sessions import scripts
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreUnavailable
-from expire_sessions.index import Index, Mode, Outcome
-from expire_sessions.keys import session_id
 from expire_sessions.models import LoggedSession
-from expire_sessions.scripts import Script
+from expire_sessions.protocol import commands, scripts
+from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.replies import Mode, Outcome
+from expire_sessions.protocol.scripts import Script
 from expire_sessions.sessions import UserSessions
 from tests.asking import index
 from tests.caches import other_cache
 from tests.proxy import Proxy
 from tests.sessions import live_ids, sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_retries")]
 
 
 @pytest.fixture
@@ -40,24 +37,27 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
+BOUND = 60
+"""Seconds for retries: more than they ever take."""
+
 Repeat = Callable[[Callable[[], None], Script], None]
 
 
-@pytest.fixture(params=["redis-py repeats", "the project repeats"])
+@pytest.fixture(params=["the engine repeats", "the project repeats"])
 def repeat(request: pytest.FixtureRequest, proxy: Proxy, bob: Any) -> Iterator[Repeat]:
     """Go through the proxy, and lose the reply to a script once."""
-    by_redis = request.param == "redis-py repeats"
-    retry = Retry(NoBackoff(), int(by_redis), supported_errors=(RedisConnectionError,))
+    by_itself = request.param == "the engine repeats"
 
     def repeated(call: Callable[[], None], script: Script) -> None:
         proxy.lose_reply_to(script.digest.encode())
-        if not by_redis:
+        if not by_itself:
             with pytest.raises(StoreUnavailable):
                 call()
         call()
         assert proxy.lost == 1
 
-    with other_cache(proxy.url, CONNECTION_POOL_KWARGS={"retry": retry}):
+    timeout = override_settings(EXPIRE_TIMEOUT=BOUND if by_itself else 0)
+    with other_cache(proxy.url), timeout:
         make_scripts_known(bob)
         yield repeated
 
@@ -196,14 +196,14 @@ def test_a_lowered_limit_is_told_with_its_reason(
     with override_settings(EXPIRE_MAX_USERS=2):
         first, second = sign_in(ann), sign_in(ann)
     second["x"] = 1
-    end = Index.place
+    end = commands.place
 
-    def place(index: Index, *args: Any, **kwargs: Any) -> Any:
+    def place(*args: Any, **kwargs: Any) -> Any:
         proxy.lose_reply_to(scripts.SAVE.digest.encode())
-        monkeypatch.setattr(Index, "place", end)
-        return end(index, *args, **kwargs)
+        monkeypatch.setattr(commands, "place", end)
+        return end(*args, **kwargs)
 
-    monkeypatch.setattr(Index, "place", place)
+    monkeypatch.setattr(commands, "place", place)
     with suppress(StoreUnavailable):
         second.save()
     second.save()

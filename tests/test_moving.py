@@ -10,8 +10,8 @@ from django.contrib.sessions.backends.cache import SessionStore as DjangoStore
 from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import forget_connections
 from expire_sessions.models import LoggedSession
+from expire_sessions.transport.connections import forget_connections
 from tests.asking import index_name, payload_name, payload_of, redis_client
 from tests.sessions import live, sign_in
 

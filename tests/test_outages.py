@@ -19,7 +19,7 @@ from tests.asking import add_members
 from tests.caches import other_cache
 from tests.sessions import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_retries")]
 
 KEY = "k" * 32
 

@@ -131,4 +131,4 @@ def test_the_proxies_are_set_up_as_it_says(myproject: ModuleType) -> None:
     headers = {"X-Forwarded-For": "198.51.100.66, 203.0.113.9"}
     request = RequestFactory().get("/", headers=headers)
     with override_settings(EXPIRE_CLIENT_IP=example["EXPIRE_CLIENT_IP"]):
-        assert describe(request)["ip"] == "203.0.113.9"
+        assert describe(request).ip == "203.0.113.9"

@@ -14,7 +14,7 @@ from tests.caches import other_cache
 from tests.server_plugin import another_server
 from tests.sessions import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_retries")]
 
 KEY = "k" * 32
 

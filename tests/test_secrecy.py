@@ -8,10 +8,10 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from expire_sessions import backend
 from expire_sessions.backend import SessionStore
-from expire_sessions.keys import new_session_key, session_id
+from expire_sessions.flows import held
 from expire_sessions.models import LoggedSession
+from expire_sessions.protocol.keys import new_session_key, session_id
 from tests.asking import put_payload
 from tests.ends import ENDS
 
@@ -31,7 +31,9 @@ def break_the_history(user: Any) -> None:
 
     with connection.execute_wrapper(refuse):
         taken.save()
-    LoggedSession.objects.create(user=user, session_id=session_id(taken._key))
+    LoggedSession.objects.create(
+        user=user, session_id=session_id(str(taken.session_key))
+    )
     put_payload(taken.session_key, b"no payload")
     SessionStore(taken.session_key).load()
 
@@ -51,7 +53,7 @@ def test_the_session_key_is_nowhere_but_in_redis(
         keys.append(new_session_key())
         return keys[-1]
 
-    monkeypatch.setattr(backend, "new_session_key", noted_key)
+    monkeypatch.setattr(held, "new_session_key", noted_key)
     with CaptureQueriesContext(connection) as queries:
         for _, end in ENDS:
             ann.set_password("ann")

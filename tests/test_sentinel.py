@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.test import Client, override_settings
 
-from expire_sessions import timeouts
 from expire_sessions.backend import SessionStore
 from expire_sessions.checks import check_cache, check_deployed_cache, check_server
-from expire_sessions.connections import forget_connections
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
-from expire_sessions.timeouts import sentinels_of
+from expire_sessions.transport import timeouts
+from expire_sessions.transport.connections import forget_connections
+from expire_sessions.transport.timeouts import sentinels_of
 from tests.asking import redis_client
 from tests.found import ids
 from tests.sentinels import NAME, Sentinels

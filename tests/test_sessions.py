@@ -8,6 +8,7 @@ import pytest
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from expire_sessions.context import Context
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import BATCH, UserSessions
 from expire_sessions.signals import session_ended
@@ -79,7 +80,7 @@ def test_an_end_is_told(
         "user_id": str(ann.pk),
         "session_id": info.session_id,
         "reason": "ended",
-        "context": {},
+        "context": Context(),
     }
 
 

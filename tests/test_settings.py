@@ -11,6 +11,7 @@ from django.test import override_settings
 from expire_sessions.checks import check_settings
 from expire_sessions.clients import describe
 from expire_sessions.conf import KNOWN, Conf, Setting, conf
+from expire_sessions.context import Context
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.limits import SETTINGS, Limits
 from expire_sessions.models import LoggedSession
@@ -150,11 +151,11 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("found,kept", ADDRESSES.items())
 def test_an_address_is_kept_where_it_is_one(found: object, kept: str | None) -> None:
-    assert describe(request_with(REMOTE_ADDR=found))["ip"] == kept
+    assert describe(request_with(REMOTE_ADDR=found)).ip == kept
 
 
 def test_a_request_may_tell_nothing() -> None:
-    assert describe(request_with()) == {"ip": None, "user_agent": None}
+    assert describe(request_with()) == Context()
 
 
 def test_a_header_is_not_believed_by_itself() -> None:
@@ -163,13 +164,13 @@ def test_a_header_is_not_believed_by_itself() -> None:
         HTTP_X_FORWARDED_FOR="203.0.113.9",
         HTTP_X_REAL_IP="203.0.113.9",
     )
-    assert describe(request)["ip"] == "192.0.2.1"
+    assert describe(request).ip == "192.0.2.1"
 
 
 @override_settings(EXPIRE_CLIENT_IP="tests.test_settings.from_header")
 def test_a_function_of_the_project_is_asked() -> None:
     request = request_with(REMOTE_ADDR="192.0.2.1", HTTP_X_REAL_IP="203.0.113.9")
-    assert describe(request)["ip"] == "203.0.113.9"
+    assert describe(request).ip == "203.0.113.9"
 
 
 @pytest.mark.parametrize("path", ["tests.test_settings.broken", "no.such.function"])
@@ -177,7 +178,7 @@ def test_a_function_that_fails_is_logged(
     path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with override_settings(EXPIRE_CLIENT_IP=path):
-        assert describe(request_with(REMOTE_ADDR="192.0.2.1"))["ip"] is None
+        assert describe(request_with(REMOTE_ADDR="192.0.2.1")).ip is None
     assert "EXPIRE_CLIENT_IP" in caplog.text
 
 
@@ -201,7 +202,7 @@ AGENTS = {
 def test_a_user_agent_is_bounded_and_fit_for_a_database(
     sent: str, kept: str | None
 ) -> None:
-    assert describe(request_with(HTTP_USER_AGENT=sent))["user_agent"] == kept
+    assert describe(request_with(HTTP_USER_AGENT=sent)).user_agent == kept
 
 
 @pytest.mark.django_db

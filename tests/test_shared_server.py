@@ -10,7 +10,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for
+from expire_sessions.transport.connections import connection_for
 from tests.asking import index_name, live_keys, redis_client
 from tests.sessions import sign_in as sign_in_store
 

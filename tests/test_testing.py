@@ -16,11 +16,11 @@ from django.test import override_settings
 
 from expire_sessions import guard
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import connection_for, forget_connections
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.testing import clear_sessions, own_redis
 from expire_sessions.testing import server as server_module
 from expire_sessions.testing.server import Server, find_program, servers
+from expire_sessions.transport.connections import connection_for, forget_connections
 from tests.throwaway import PLUGIN, RUNNER
 
 SENTINEL: dict[str, Any] = {
@@ -300,7 +300,7 @@ def test_the_guard_is_asked_once_for_a_connection(
     """Nothing of it is on the way of a request."""
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        "expire_sessions.connections.refuse_shared_redis",
+        "expire_sessions.transport.connections.refuse_shared_redis",
         lambda *arguments: asked.append(arguments),
     )
     for _ in range(3):

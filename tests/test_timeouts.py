@@ -14,11 +14,11 @@ from redis.backoff import NoBackoff
 from redis.connection import BlockingConnectionPool, ConnectionPool
 from redis.retry import Retry
 
-from expire_sessions import timeouts
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import forget_connections
 from expire_sessions.exceptions import StoreUnavailable
-from expire_sessions.timeouts import SECONDS, SENTINEL_SECONDS, longest_wait
+from expire_sessions.transport import timeouts
+from expire_sessions.transport.connections import forget_connections
+from expire_sessions.transport.timeouts import SECONDS, SENTINEL_SECONDS, longest_wait
 from tests.asking import redis_client
 from tests.caches import entry
 

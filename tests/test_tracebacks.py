@@ -20,21 +20,21 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 from sentry_sdk.transport import Transport
 
-from expire_sessions import backend
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import (
     StoreUnavailable,
     SweepIncomplete,
 )
-from expire_sessions.keys import new_session_key, session_id
+from expire_sessions.flows import held
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
+from expire_sessions.protocol.keys import new_session_key, session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import index_name, redis_client
 from tests.caches import other_cache
 from tests.server_plugin import another_server
 from tests.sessions import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_retries")]
 
 READ_ONLY = "min-replicas-to-write"
 
@@ -141,7 +141,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         drawn.append(new_session_key())
         return drawn[-1]
 
-    monkeypatch.setattr(backend, "new_session_key", draw)
+    monkeypatch.setattr(held, "new_session_key", draw)
     return drawn
 
 

@@ -8,9 +8,9 @@ import pytest
 import redis
 from django.test import Client, override_settings
 
-from expire_sessions import backend
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreRefused
+from expire_sessions.flows import loading
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from tests.asking import id_of
@@ -18,7 +18,7 @@ from tests.caches import other_cache
 from tests.server_plugin import another_server
 from tests.sessions import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_retries")]
 
 
 def lose_replicas(client: redis.Redis) -> None:
@@ -50,7 +50,7 @@ def refuse(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
             other_cache(own.url),
             override_settings(EXPIRE_TOUCH_INTERVAL=0),
         ):
-            backend.refused_marks.reset()
+            loading.refused_marks.reset()
             yield refuse
 
 

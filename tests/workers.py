@@ -26,10 +26,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import UpdateError
 from django.db import connection
 
-from expire_sessions import backend, history, scripts
+from expire_sessions import history
 from expire_sessions.backend import SessionStore
-from expire_sessions.keys import new_session_key
+from expire_sessions.flows import held
 from expire_sessions.models import LoggedSessionQuerySet
+from expire_sessions.protocol import commands
+from expire_sessions.protocol.keys import new_session_key
 from tests.asking import redis_client
 from tests.sessions import sign_in
 
@@ -50,7 +52,7 @@ def start(work: Callable[..., None], *args: Any) -> ForkServerProcess:
 
 def _run(database: str, work: Callable[..., None], args: tuple[Any, ...]) -> None:
     connection.settings_dict.update(json.loads(database))
-    backend.new_session_key = recorded_key  # type: ignore[attr-defined]
+    held.new_session_key = recorded_key  # type: ignore[attr-defined]
     work(*args)
     connection.close()
 
@@ -127,7 +129,7 @@ def forever(pk: Any, limit: int, seed: int) -> None:  # pragma: no cover - is ki
 
 
 POINTS: dict[str, tuple[Any, str]] = {
-    "after the row, before the script": (scripts.Script, "run"),
+    "after the row, before the script": (commands, "place"),
     "after the script, before any row is closed": (LoggedSessionQuerySet, "close"),
     "after a row was closed, before the rest is settled": (history, "settle"),
     "after the removal, before its row is closed": (LoggedSessionQuerySet, "close"),

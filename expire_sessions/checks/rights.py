@@ -13,8 +13,8 @@ from django.core.checks import CheckMessage
 from redis.exceptions import NoScriptError, ResponseError
 
 from expire_sessions.checks.messages import Section, error
-from expire_sessions.keys import Keys, session_id
-from expire_sessions.scripts import Script
+from expire_sessions.protocol.keys import Keys, session_id
+from expire_sessions.protocol.scripts import Script
 
 __all__ = ["check_rights"]
 

@@ -6,9 +6,13 @@ from typing import Any, Final
 
 from django.core.checks import CheckMessage
 
-from expire_sessions import timeouts
 from expire_sessions.checks.messages import Section, warning
-from expire_sessions.timeouts import DefaultTimeout, longest_wait, sentinels_of
+from expire_sessions.transport import timeouts
+from expire_sessions.transport.timeouts import (
+    DefaultTimeout,
+    longest_wait,
+    sentinels_of,
+)
 
 __all__ = ["LONGEST", "check_waiting"]
 

@@ -18,8 +18,8 @@ from django.test import override_settings
 from redis import Redis
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.connections import Connection, connection_for
-from expire_sessions.index import Index
+from expire_sessions.transport.connections import Connection, connection_for
+from tests.asking import Index
 from tests.benchmarks import memory
 from tests.benchmarks.population import (
     AGE,

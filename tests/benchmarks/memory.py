@@ -10,8 +10,9 @@ tables in it.
 from statistics import fmean
 from typing import Any
 
-from expire_sessions.connections import Connection
-from expire_sessions.index import Index, Mode, Outcome
+from expire_sessions.protocol.replies import Mode, Outcome
+from expire_sessions.transport.connections import Connection
+from tests.asking import Index
 from tests.benchmarks.population import (
     AGE,
     FIRST_USER,

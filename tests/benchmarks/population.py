@@ -13,7 +13,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from expire_sessions.connections import Connection
+from expire_sessions.transport.connections import Connection
 from tests.benchmarks.floors import packed
 
 __all__ = [

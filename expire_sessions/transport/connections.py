@@ -5,8 +5,8 @@ a client with it. What a session needs of it is the same each time, and safe to
 share between threads and after a fork: redis-py's pools see to that.
 """
 
+import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,13 +21,14 @@ from django_redis.compressors.identity import IdentityCompressor
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.guard import refuse_shared_redis
 from expire_sessions.installed import refuse_without_app
-from expire_sessions.keys import Keys
-from expire_sessions.redis_client import lean
-from expire_sessions.timeouts import sentinels_of, set_timeouts
+from expire_sessions.limits import Answers
+from expire_sessions.occasions import Rest
+from expire_sessions.protocol.keys import Keys
+from expire_sessions.transport.seen import Seen
+from expire_sessions.transport.timeouts import sentinels_of, set_timeouts
 
 __all__ = [
     "Connection",
-    "Seen",
     "close",
     "connection_for",
     "forget_connections",
@@ -36,44 +37,13 @@ __all__ = [
 ]
 
 
-JOIN_SECONDS: Final = 3600
-"""Without touches, a process looks this often whether a session is in its index."""
-
-
-class Seen:
-    """The sessions that this process has marked seen in the current interval.
-
-    Only an optimisation: forgetting costs one extra touch. So it needs no lock, and is
-    emptied when it grows past ``most``.
-    """
-
-    def __init__(self, most: int = 100_000) -> None:
-        self._most = most
-        self._interval = -1.0
-        self._keys: set[str] = set()
-
-    def is_due(self, key: str, seconds: float | None) -> bool:
-        """Tell whether this session is to be touched, every ``seconds`` at most.
-
-        None: once an hour, for it may be in no index yet.
-        """
-        return seconds == 0 or key not in self._current(seconds)
-
-    def add(self, key: str, seconds: float | None) -> None:
-        """Note that the session has just been marked seen."""
-        if seconds != 0:
-            self._current(seconds).add(key)
-
-    def _current(self, seconds: float | None) -> set[str]:
-        interval = time.monotonic() // (seconds or JOIN_SECONDS)
-        if interval != self._interval or len(self._keys) >= self._most:
-            self._interval, self._keys = interval, set()
-        return self._keys
+SCRIPTS_REST: Final = 10
+"""Seconds. The first load to meet a server that lets writes wait has to find it out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What the index and the engine need of one cache alias."""
+    """What the engine needs of one cache alias."""
 
     alias: str
     client: Any
@@ -85,6 +55,15 @@ class Connection:
     """The cache's serializer and compressor."""
 
     seen: Seen = field(default_factory=Seen)
+    answers: Answers = field(default_factory=Answers)
+
+    scripts_rest: Rest = field(default_factory=lambda: Rest(SCRIPTS_REST))
+    """The server has not answered a script: nothing is marked meanwhile."""
+
+    def drop_idle(self) -> None:
+        """Close the idle connections: the next to ask connects, and looks where to."""
+        if pool := getattr(self.client, "connection_pool", None):
+            pool.disconnect(inuse_connections=False)
 
 
 UNFIT: Final = {
@@ -94,7 +73,16 @@ UNFIT: Final = {
 """Client classes of django-redis that sessions cannot be kept with."""
 
 _connections: Final[dict[str, Connection]] = {}
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Let a process that was forked in mid-connecting connect: nobody holds it here."""
+    global _lock  # noqa: PLW0603 - one for each process
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def connection_for(alias: str) -> Connection:
@@ -206,7 +194,7 @@ def _connect(alias: str) -> Connection:
     return Connection(
         alias=alias,
         # For writing: with replicas configured, only the primary knows what is live.
-        client=lean(client.get_client(write=True)),
+        client=client.get_client(write=True),
         keys=Keys(client.make_key, is_constant=_has_constant_keys(cache)),
         encode=client.encode,  # pyright: ignore[reportArgumentType] # bytes of a dict
         decode=_decoder(client),

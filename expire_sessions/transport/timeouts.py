@@ -15,7 +15,7 @@ the same two, asking a sentinel        1 s          in ``SENTINEL_KWARGS``, or a
 repeating a question to a sentinel     no           ``retry`` in ``SENTINEL_KWARGS``
 =====================================  ===========  =================================
 
-``longest_wait`` says what they come to: the worst case of one operation.
+``longest_wait`` says what they come to, with ``EXPIRE_TIMEOUT``.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,8 @@ from typing import Any, Final
 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from expire_sessions.conf import conf
 
 __all__ = [
     "SECONDS",
@@ -71,40 +73,35 @@ def sentinels_of(pool: Any) -> list[Any]:
 
 
 def longest_wait(pool: Any) -> float:
-    """Return the seconds that one command may wait where nobody answers; inf: for ever.
+    """Return the seconds that one operation may wait where nobody answers; inf: for ever.
 
-    Without retries it is one time-out, to connect or to read, whichever is longer. With
-    them, the longer of two:
+    It is tried again until ``EXPIRE_TIMEOUT`` has passed since it began, and the last
+    try may take as long as the first: each may have to connect, and wait for a reply.
+    What redis-py does by itself is counted where the project has set it up: ``retry``
+    for connecting, a round more for ``health_check_interval``, the wait for a free
+    connection of a ``BlockingConnectionPool``.
 
-    - a new connection: (retries + 1) times each sentinel and one time-out;
-    - one that was in use: a reply, and then for each retry (retries + 1) times
-      connecting, because redis-py connects with the same retries inside each retry.
-
-    On top of it, where they are set up: one more round of retries for
-    ``health_check_interval``, and the wait for a free connection of a
-    ``BlockingConnectionPool``.
-
-    Not counted: looking up a host name, pauses between retries, and a server that does
-    answer, but slowly (each reply starts the time anew). An operation of the engine
-    sends nothing more after a command that failed, so this is its worst case too.
+    Not counted: looking up a host name, and a server that does answer, but slowly (each
+    reply starts the time anew).
     """
+    one_try = _longest_try(pool)
+    return max(conf.timeout, one_try) + one_try
+
+
+def _longest_try(pool: Any) -> float:
     # As it would be made: the defaults of redis-py hold.
     connection = pool.connection_class(**pool.connection_kwargs)
     retries = connection.retry.get_retries()
-    read = _seconds(connection.socket_timeout)
-    connect = _seconds(connection.socket_connect_timeout)
     if retries < 0:
         return inf
-    tries = retries + 1
-    asking: float = sum(
-        longest_wait(each.connection_pool) for each in sentinels_of(pool)
+    read = _seconds(connection.socket_timeout)
+    reaching = max(_seconds(connection.socket_connect_timeout), read)
+    asking = sum(_longest_try(each.connection_pool) for each in sentinels_of(pool))
+    rounds = retries + (2 if connection.health_check_interval else 1)
+    longest: float = rounds * (asking + reaching) + _seconds(
+        getattr(pool, "timeout", 0)
     )
-    fresh = tries * (asking + max(connect, read))
-    used = read + retries * tries * connect
-    if connection.health_check_interval:
-        used += retries * max(tries * connect, read)
-    longest: float = max(fresh, used)
-    return longest + _seconds(getattr(pool, "timeout", 0))
+    return longest
 
 
 def _set(arguments: dict[str, Any], chosen: Mapping[str, Any], seconds: float) -> None:

@@ -26,13 +26,11 @@ as the longest payload in it.
 """
 
 import hashlib
+import secrets
+import string
 from collections.abc import Callable
 from typing import Final, TypeGuard
 from urllib.parse import quote, unquote
-
-from django.contrib.sessions.backends.base import VALID_KEY_CHARS
-from django.contrib.sessions.backends.cache import KEY_PREFIX as PAYLOAD
-from django.utils.crypto import get_random_string
 
 from expire_sessions.exceptions import InvalidSetup
 
@@ -45,10 +43,17 @@ __all__ = [
     "session_id",
 ]
 
+PAYLOAD: Final = "django.contrib.sessions.cache"
+"""What Django's cache backend puts before a session key."""
+
 INDEX: Final = "expire_sessions:index:"
 MADE: Final = "expire_sessions:made:"
 MOVED: Final = "expire_sessions:moved:"
 ENDED: Final = "expire_sessions:ended:"
+
+CHARACTERS: Final = string.ascii_lowercase + string.digits
+LENGTH: Final = 32
+"""Session keys are drawn as Django draws them: 165 bits."""
 
 SHORTEST: Final = 8
 """Characters of a session key at least: the bound of Django's ``SessionBase``."""
@@ -72,8 +77,8 @@ class SessionKey(str):
 
 
 def new_session_key() -> str:
-    """Draw a session key: 32 characters, 165 bits, as Django does."""
-    return get_random_string(32, VALID_KEY_CHARS)
+    """Draw a session key, as Django does."""
+    return "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
 
 
 def is_session_key(key: object) -> TypeGuard[str]:
@@ -116,21 +121,18 @@ class Keys:
 
     def made(self, session_key: str) -> str:
         """Return the key that names the call which made a session."""
-        head, tail = self.frame(MADE)
-        return f"{head}{session_key}{tail}"
+        return self._named(MADE, session_key)
 
     def moved(self, session_id: str) -> str:
         """Return the key that tells where a session was moved to.
 
         By its id: the history, which knows no session key, asks for it too.
         """
-        head, tail = self.frame(MOVED)
-        return f"{head}{session_id}{tail}"
+        return self._named(MOVED, session_id)
 
     def ended(self, session_id: str) -> str:
         """Return the key that names the call which ended a session."""
-        head, tail = self.frame(ENDED)
-        return f"{head}{session_id}{tail}"
+        return self._named(ENDED, session_id)
 
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""
@@ -139,11 +141,20 @@ class Keys:
         is_plain = user_id.isascii() and user_id.isalnum()
         return f"{head}{user_id if is_plain else quote(user_id, safe='')}{tail}"
 
+    def _named(self, prefix: str, name: str) -> str:
+        head, tail = self.frame(prefix)
+        return f"{head}{name}{tail}"
+
     def frame(self, prefix: str) -> tuple[str, str]:
         """Return what comes before and after a name with this prefix."""
         if self._is_constant:
             return self._frames[prefix]
         return _frame(self._make_key, prefix)
+
+    @property
+    def index_frame(self) -> tuple[str, str]:
+        """What comes before and after a user's quoted id in the name of an index."""
+        return self.frame(INDEX)
 
     @property
     def every_index(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from expire_sessions.connections import Connection
+from expire_sessions.transport.connections import Connection
 
 __all__ = ["data_in", "user_id_in"]
 

@@ -1,0 +1,1 @@
+"""What happens to a session, written once for sync and async."""

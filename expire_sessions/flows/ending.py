@@ -1,0 +1,79 @@
+"""A session stops being usable: logout, flush, delete, an age of nothing."""
+
+from functools import partial
+
+from django.contrib.sessions.backends.base import UpdateError
+
+from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.flows.held import END, SAVE, HeldSession
+from expire_sessions.flows.payloads import user_id_in
+from expire_sessions.protocol import commands
+from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.keys import is_session_key, session_id
+from expire_sessions.reasons import EndReason
+from expire_sessions.transport.running import Flow, call
+
+__all__ = ["end", "expire", "flush", "leave"]
+
+
+def end(session: HeldSession, key: str | None, reason: EndReason) -> Flow[bool]:
+    """End a session, wherever rotations have moved it; True if it was live.
+
+    Args:
+        key: the session's own, or any other.
+    """
+    is_own = key == session.key
+    if not is_session_key(key):
+        return False
+    unfinished, known = session.unfinished, session.known
+    if is_own and known.is_new and not unfinished.has(SAVE):
+        return False  # it is not in Redis yet
+    is_known = is_own and known.payload is not None
+    if is_known:
+        user_id, is_anonymous = known.user_id, known.user_id is None
+    else:
+        user_id, is_anonymous = yield from _owner_of(session, key)
+    what = END + key
+    removed = yield from ask(
+        commands.remove(session.connection.keys, key, user_id, unfinished.name(what))
+    )
+    unfinished.done(what)
+    if not removed.payload:
+        reason = EndReason.EXPIRED
+    # A loaded session that is in no index any more was ended, and told, elsewhere.
+    # Where the payload did not tell whose it is, the history may know.
+    if not is_anonymous and (removed.member or removed.payload or not is_known):
+        owner, ids = removed.user_id or user_id, (session_id(key), *removed.ids)
+        ended = [Ended.after_moves(owner, ids)]
+        yield from call(partial(tell_ended, session.sender, ended, reason))
+    return removed.payload
+
+
+def flush(session: HeldSession) -> Flow[None]:
+    """End the session, and go on without one."""
+    yield from end(session, session.key, session.announced.reason)
+    session.vanish()
+
+
+def leave(session: HeldSession) -> Flow[None]:
+    """End the session in Redis; what is in memory goes on under a new key."""
+    if not (yield from end(session, session.key, session.announced.reason)):
+        raise UpdateError  # it was ended elsewhere, and does not come back
+    session.draw_key()
+
+
+def expire(session: HeldSession, *, must_create: bool) -> Flow[None]:
+    """Save with an age of zero or less: the session ends, or never begins."""
+    if not must_create and not (
+        yield from end(session, session.key, EndReason.EXPIRED)
+    ):
+        raise UpdateError
+    session.start_over()
+
+
+def _owner_of(session: HeldSession, key: str) -> Flow[tuple[str | None, bool]]:
+    """Return the user of a session, and whether it is known to have none."""
+    found = yield from ask(commands.read(session.connection.keys, key))
+    data = session.decoded(found.payload)
+    user_id = user_id_in(data or {})
+    return user_id, data is not None and user_id is None

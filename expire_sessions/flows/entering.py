@@ -1,0 +1,135 @@
+"""A session gets its place in Redis: a new one, or one that has just got its user."""
+
+from functools import partial
+from typing import NoReturn
+
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+
+from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.exceptions import StoreRefused, StoreUnavailable
+from expire_sessions.flows.held import SAVE, HeldSession
+from expire_sessions.flows.limiting import limits_of, tell_others_ended, trim
+from expire_sessions.limits import Limits
+from expire_sessions.protocol import commands
+from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.replies import Mode, Outcome, Saved
+from expire_sessions.reasons import EndReason
+from expire_sessions.signals import session_entering, session_started
+from expire_sessions.transport.running import Flow, call
+
+__all__ = ["create", "place"]
+
+ATTEMPTS = 5
+"""Session keys drawn before giving up. Two draws are never the same in practice."""
+
+STEPS = 1000
+"""Steps in which a login ends what is over the limit: a million sessions."""
+
+
+def create(
+    session: HeldSession, user_id: str | None, payload: bytes, age: int
+) -> Flow[None]:
+    """Write a session whose key was drawn here; draw another where it is taken."""
+    for _ in range(ATTEMPTS):
+        try:
+            yield from place(session, Mode.NEW, user_id, payload, age)
+        except CreateError:
+            session.draw_key()
+        else:
+            return
+    raise StoreUnavailable(f"{ATTEMPTS} new session keys were all taken.")
+
+
+def place(
+    session: HeldSession, mode: Mode, user_id: str | None, payload: bytes, age: int
+) -> Flow[None]:
+    """Save a session; a login takes its place with it, and others may end.
+
+    The history writes its row before: no end can overtake it.
+
+    Raises:
+        CreateError: there is such a session already (NEW).
+        UpdateError: there is none any more.
+    """
+    limits = None
+    if user_id is not None:
+        limits = yield from limits_of(session, user_id)
+        yield from _tell_entering(session, user_id)
+    try:
+        saved = yield from ask(
+            commands.place(
+                session.connection.keys,
+                mode,
+                str(session.key),
+                call=session.unfinished.name(SAVE),
+                user_id=user_id,
+                payload=payload,
+                age=age,
+                limit=limits.max_users if limits else 0,
+                entering=user_id is not None,
+            )
+        )
+    except StoreRefused:
+        # As lost: a repetition that succeeds opens the row again.
+        yield from _tell_own_end(session, user_id, EndReason.LOST)
+        raise
+    session.unfinished.done(SAVE)
+    if saved.outcome is Outcome.UNFIT:
+        yield from _not_placed(session, mode, user_id)
+    session.hold(user_id, payload)
+    if user_id is not None:
+        yield from _placed(session, user_id, saved, limits)
+
+
+def _placed(
+    session: HeldSession, user_id: str, saved: Saved, limits: Limits | None
+) -> Flow[None]:
+    session.mark_seen()
+    yield from tell_others_ended(session, saved, limits)
+    if saved.outcome is Outcome.ENDED:
+        raise UpdateError
+    live = None if saved.live is None else frozenset(map(session_id, saved.live))
+    started = partial(
+        session_started.send_robust,
+        sender=session.sender,
+        user_id=user_id,
+        session_id=session.id,
+        context=session.context_of(user_id, limits),
+        live=live,
+    )
+    yield from call(started)
+    if saved.more:
+        yield from trim(session, limits, STEPS)
+
+
+def _not_placed(
+    session: HeldSession, mode: Mode, user_id: str | None
+) -> Flow[NoReturn]:
+    session.unfinished.entered = None
+    if mode is Mode.NEW:
+        raise CreateError
+    yield from _tell_own_end(session, user_id, EndReason.INTERRUPTED)
+    raise UpdateError
+
+
+def _tell_entering(session: HeldSession, user_id: str) -> Flow[None]:
+    if session.unfinished.entered == user_id:
+        return  # it was told before the reply was lost
+    entering = partial(
+        session_entering.send_robust,
+        sender=session.sender,
+        user_id=user_id,
+        session_id=session.id,
+        context=session.login_of(user_id).context,
+    )
+    yield from call(entering)
+    session.unfinished.entered = user_id
+
+
+def _tell_own_end(
+    session: HeldSession, user_id: str | None, reason: EndReason
+) -> Flow[None]:
+    if user_id is not None:
+        ended = [Ended(user_id, session.id)]
+        yield from call(partial(tell_ended, session.sender, ended, reason))

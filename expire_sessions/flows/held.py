@@ -1,0 +1,209 @@
+"""What a store holds: its session, and where in a login or a logout that is."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+from expire_sessions.conf import conf
+from expire_sessions.context import NO_CONTEXT, Context
+from expire_sessions.flows.payloads import data_in
+from expire_sessions.limits import LazyUser, Limits
+from expire_sessions.protocol.keys import is_session_key, new_session_key, session_id
+from expire_sessions.reasons import EndReason
+from expire_sessions.transport.connections import Connection
+
+__all__ = ["END", "SAVE", "TRIM", "Announced", "HeldSession", "Known", "Unfinished"]
+
+# Django's own logger for this, and its words: projects filter on them.
+security_logger: Final = logging.getLogger("django.security.SuspiciousSession")
+
+# What a call does, for the name that it keeps until its reply has come.
+SAVE: Final = "save"
+TRIM: Final = "trim"
+END: Final = "end "
+
+
+class Known(NamedTuple):
+    """What a store knows of its session in Redis."""
+
+    user_id: str | None = None
+    payload: bytes | None = None
+    """As it was read or written; None: it was neither."""
+
+    is_new: bool = False
+    """Its key was drawn here, and nothing is in Redis yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What Django's signals announced, for the save or the flush to come."""
+
+    user_id: str | None = None
+    """Who signed in."""
+
+    user: object = None
+    context: Context = NO_CONTEXT
+    reason: EndReason = EndReason.FLUSHED
+    """Why the next flush ends the session."""
+
+
+class Unfinished:
+    """Kept from unfinished calls so that Redis recognises the retry.
+
+    A script that makes or ends something notes the name of the call, with what it did,
+    for a minute. Sent again under the same name it changes nothing more, and tells what
+    its first run did.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self.next_key: str | None = None
+        """Where a rotation is under way to."""
+
+        self.entered: str | None = None
+        """Whose login was told of, without a place yet."""
+
+    def name(self, what: str) -> str:
+        """Return the name of the call that does this: the same until it is done."""
+        return self._names.setdefault(what, new_call())
+
+    def has(self, what: str) -> bool:
+        """Tell whether such a call was made and its reply never came."""
+        return what in self._names
+
+    def done(self, what: str) -> None:
+        """Note that the reply has come: the next call is another one."""
+        self._names.pop(what, None)
+
+    def move_to(self) -> str:
+        """Return the key that a rotation moves to: the same until it is done."""
+        if self.next_key is None:
+            self.next_key = new_session_key()
+        return self.next_key
+
+    def pending(self) -> list[str]:
+        """Return what was asked for and not answered."""
+        return list(self._names)
+
+
+def new_call() -> str:
+    """Draw a name for a call."""
+    return secrets.token_hex(8)
+
+
+class HeldSession:
+    """The session of a store, as the flows see it. Its ``repr`` shows no key."""
+
+    __slots__ = (
+        "_unfinished",
+        "_user",
+        "announced",
+        "connection",
+        "key",
+        "known",
+        "sender",
+    )
+
+    def __init__(self, connection: Connection, sender: type, key: str | None) -> None:
+        self.connection = connection
+        self.sender = sender
+        self.key = key if is_session_key(key) else None
+        self.known = NOTHING
+        self.announced = NOTHING_ANNOUNCED
+        self._unfinished: Unfinished | None = None
+        self._user: tuple[str, object] | None = None
+
+    def announce_login(self, user_id: str, user: object, context: Context) -> None:
+        """Take what is known of a login, for the save that makes it effective."""
+        self.announced = replace(
+            self.announced, user_id=user_id, user=user, context=context
+        )
+
+    def announce_logout(self) -> None:
+        """Let the next flush count as a logout."""
+        self.announced = replace(self.announced, reason=EndReason.LOGOUT)
+
+    @property
+    def id(self) -> str:
+        """The id of the session; there has to be one."""
+        return session_id(str(self.key))
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """The calls without a reply."""
+        if self._unfinished is None:
+            self._unfinished = Unfinished()
+        return self._unfinished
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a rotation, or the end of others, has to be finished first."""
+        left = self._unfinished
+        return left is not None and (left.next_key is not None or left.has(TRIM))
+
+    def hold(self, user_id: str | None, payload: bytes | None) -> None:
+        """Note whose session is in Redis, and what was read or written there."""
+        self.known = Known(user_id, payload)
+        self._forget_move()
+
+    def mark_seen(self) -> None:
+        """Note that this process has marked the session seen."""
+        self.connection.seen.add(str(self.key), conf.touch_interval)
+
+    def start_over(self) -> None:
+        """Know nothing of a session in Redis."""
+        self.known = NOTHING
+        self.announced = replace(self.announced, reason=EndReason.FLUSHED)
+        self._forget_move()
+
+    def draw_key(self) -> None:
+        """Go on under a new key, which the next save writes."""
+        self.start_over()
+        self.unfinished.done(SAVE)
+        self.key = new_session_key()
+        self.known = Known(is_new=True)
+
+    def vanish(self) -> None:
+        """Go on without a session: it has ended."""
+        self.start_over()
+        self.key = None
+
+    def decoded(self, payload: bytes | None) -> dict[str, Any] | None:
+        """Return the data in a payload; None where there is none to be read."""
+        if payload is None:
+            return None
+        data = data_in(self.connection, payload)
+        if data is None:
+            security_logger.warning("Session data corrupted")
+        return data
+
+    def encoded(self, data: Mapping[str, Any]) -> bytes:
+        """Return the payload of data."""
+        return self.connection.encode(dict(data))
+
+    def login_of(self, user_id: str) -> Announced:
+        """Return what was announced of a login of this user."""
+        is_theirs = self.announced.user_id == user_id
+        return self.announced if is_theirs else NOTHING_ANNOUNCED
+
+    def user(self, user_id: str) -> object:
+        """Return the user for ``expire_check``: one for a request, so one query."""
+        if (user := self.login_of(user_id).user) is not None:
+            return user
+        if self._user is None or self._user[0] != user_id:
+            self._user = user_id, LazyUser(user_id)
+        return self._user[1]
+
+    def context_of(self, user_id: str, limits: Limits | None) -> Context:
+        """Return the context of what a login, or a save, of this user causes."""
+        return replace(self.login_of(user_id).context, limits=limits)
+
+    def _forget_move(self) -> None:
+        if self._unfinished is not None:
+            self._unfinished.next_key = self._unfinished.entered = None
+
+
+NOTHING: Final = Known()
+NOTHING_ANNOUNCED: Final = Announced()

@@ -1,0 +1,1 @@
+"""What is asked of Redis, as words: no client, no Django, nothing that waits."""

@@ -1,0 +1,148 @@
+"""What the scripts reply, in words of the protocol."""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple
+
+from expire_sessions.protocol.keys import Keys, SessionKey
+
+__all__ = [
+    "Loaded",
+    "Mode",
+    "Outcome",
+    "Removed",
+    "Saved",
+    "read_loaded",
+    "read_removed",
+    "read_rotated",
+    "read_saved",
+    "read_unmarked",
+]
+
+
+class Mode(StrEnum):
+    """What a save expects to find."""
+
+    NEW = "new"
+    """No payload yet."""
+
+    UPDATE = "update"
+    """A payload, which is written anew."""
+
+    KEEP = "keep"
+    """A payload, which is left as it is."""
+
+    JOIN = "join"
+    """A payload, which is left as it is. So is the index, if it knows the session."""
+
+
+class Outcome(IntEnum):
+    """What became of a save with a name."""
+
+    UNFIT = 0
+    """The mode does not fit what is there: nothing was changed."""
+
+    SAVED = 1
+
+    ENDED = -1
+    """This call is a repeated one. It had made the session, which was ended since."""
+
+
+class Loaded(NamedTuple):
+    """What a load found."""
+
+    payload: bytes | None
+    """None where the session is not live."""
+
+    members: int | None = None
+    """How many the index has, in which the session was marked seen; 0 where it was
+    not found there; None where nobody looked."""
+
+    refusal: str | None = None
+    """What Redis said where it takes no writes: the session was not marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a save has done to the user's other sessions (session keys)."""
+
+    outcome: Outcome
+
+    evicted: tuple[str, ...] = ()
+    """Live ones that were too many: ended."""
+
+    gone: tuple[str, ...] = ()
+    """Members whose payload had expired: dropped from the index."""
+
+    live: tuple[str, ...] | None = None
+    """All that are live now, told to a login only; None: too many to list."""
+
+    more: bool = False
+    """There are more to end than one step may: call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal found."""
+
+    payload: bool
+    """The session was live."""
+
+    member: bool
+    """The index knew it."""
+
+    ids: tuple[str, ...] = ()
+    """The ids that rotations had given it since, the latest last."""
+
+    user_id: str | None = None
+    """Whose it was; None where that is not known."""
+
+
+def read_loaded(reply: Any) -> Loaded:
+    """Read the reply of load.lua."""
+    if reply is None:
+        return Loaded(None)
+    payload, members, *refusal = reply
+    return Loaded(payload, members, refusal[0].decode() if refusal else None)
+
+
+def read_unmarked(reply: Any) -> Loaded:
+    """Read what was asked for because load.lua was not answered."""
+    return Loaded(reply, 1, "it does not answer scripts")
+
+
+def read_saved(reply: Any) -> Saved:
+    """Read the reply of save.lua to a call with a name."""
+    if isinstance(reply, int):
+        return Saved(Outcome(reply))
+    outcome, evicted, gone, live, more = reply
+    return Saved(
+        outcome=Outcome(outcome),
+        evicted=_keys(evicted),
+        gone=_keys(gone),
+        live=None if live is None else _keys(live),
+        more=bool(more),
+    )
+
+
+def _keys(reply: list[bytes]) -> tuple[SessionKey, ...]:
+    return tuple(SessionKey(key.decode()) for key in reply)
+
+
+def read_removed(keys: Keys, reply: Any) -> Removed:
+    """Read the reply of remove.lua."""
+    deleted, member, ids, index = reply
+    return Removed(
+        payload=bool(deleted),
+        member=bool(member),
+        ids=tuple(name.decode() for name in ids),
+        user_id=None if index is None else keys.user_id(index.decode()),
+    )
+
+
+def read_rotated(payload: bytes, reply: Any) -> tuple[str, bytes] | None:
+    """Read the reply of rotate.lua; ``payload`` is what it was given."""
+    if reply is None:
+        return None
+    key, *others = reply
+    return SessionKey(key.decode()), others[0] if others else payload

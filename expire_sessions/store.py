@@ -1,0 +1,125 @@
+"""What a session store is beside asking Redis: its key, its data, its ages.
+
+It imports without the app registry.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.utils.module_loading import import_string
+
+from expire_sessions.context import Context
+from expire_sessions.flows import ending, saving
+from expire_sessions.flows.held import HeldSession
+from expire_sessions.flows.saving import OrdinarySave, SaveOptions
+from expire_sessions.protocol.keys import PAYLOAD, is_session_key, new_session_key
+from expire_sessions.reasons import EndReason
+from expire_sessions.transport.connections import session_connection
+from expire_sessions.transport.running import Flow
+
+__all__ = ["HeldStore"]
+
+A_CENTURY: Final = 100 * 365 * 86400 * 1000
+"""Milliseconds; Redis refuses ages that it cannot add to the time of day."""
+
+
+class HeldStore(SessionBase):
+    """A session store that asks nobody: ``backend.SessionStore`` does."""
+
+    if TYPE_CHECKING:  # SessionBase has these; its stubs leave them out
+        _session: dict[str, Any]
+        _session_cache: dict[str, Any]
+
+        def _get_session(self, no_load: bool = False) -> dict[str, Any]: ...
+        async def _aget_session(self, no_load: bool = False) -> dict[str, Any]: ...
+
+    cache_key_prefix = PAYLOAD
+    """What comes before a session key in the cache, as in Django's cache backend."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        """Prepare a store. No round trip.
+
+        Raises:
+            InvalidSetup: ``SESSION_CACHE_ALIAS`` names no usable cache.
+        """
+        # Not SessionBase's: it looks up a serializer for each session, which takes a
+        # twelfth of a load and is not used here.
+        self._connection = session_connection()
+        self._held = HeldSession(self._connection, type(self), session_key)
+        self.accessed = False
+        self.modified = False
+
+    @cached_property
+    def serializer(self) -> Any:
+        """The class of ``SESSION_SERIALIZER``, for who calls ``encode``."""
+        return import_string(settings.SESSION_SERIALIZER)
+
+    def _get_session_key(self) -> str | None:
+        return self._held.key
+
+    def _set_session_key(self, value: str | None) -> None:
+        self._held.key = value if is_session_key(value) else None
+
+    session_key = property(_get_session_key)
+    _session_key = property(_get_session_key, _set_session_key)
+    _validate_session_key = staticmethod(is_session_key)
+
+    def _get_new_session_key(self) -> str:
+        # Without asking whether it is taken: the save that uses it finds out.
+        return new_session_key()
+
+    async def _aget_new_session_key(self) -> str:
+        return new_session_key()
+
+    @property
+    def cache_key(self) -> str:
+        """The name of this session in the cache, as in Django's cache backend.
+
+        It holds the session key: keep it out of logs. No round trip.
+        """
+        if self._held.key is None:
+            self._held.draw_key()
+        return f"{self.cache_key_prefix}{self._held.key}"
+
+    async def acache_key(self) -> str:
+        """See ``cache_key``."""
+        return self.cache_key
+
+    def remember_login(self, user_id: str, user: object, context: Context) -> None:
+        """Take what is known of a login, for the save that makes it effective."""
+        self._held.announce_login(user_id, user, context)
+
+    def remember_logout(self) -> None:
+        """Let the next flush count as a logout."""
+        self._held.announce_logout()
+
+    def _age(self) -> int:
+        """Milliseconds this session is to live from now on."""
+        return min(int(self.get_expiry_age() * 1000), A_CENTURY)
+
+    def _found(self, data: dict[str, Any] | None) -> dict[str, Any]:
+        if data is None:
+            self._held.vanish()
+        return data or {}
+
+    def _save_of(
+        self, data: dict[str, Any], must_create: bool
+    ) -> OrdinarySave | Flow[None]:
+        held = self._held
+        if held.key is None:  # loaded just now, and not there
+            raise UpdateError
+        self.modified |= held.known.is_new
+        how = SaveOptions(self._age(), must_create, self.modified)
+        return saving.save_of(held, data, how)
+
+    def _deletion(self, session_key: str | None) -> Flow[bool]:
+        key = self._held.key if session_key is None else session_key
+        return ending.end(self._held, key, EndReason.DELETED)
+
+    def _cycled(self, data: dict[str, Any] | None) -> None:
+        """Take the data of a faster rotation, where nothing was set here since."""
+        if data is not None and not (data and self.modified):
+            self._session_cache = data
+        self.modified = True

@@ -1,0 +1,1 @@
+"""Who asks Redis: sync or async, with retries and time-outs, one client per alias."""

@@ -1,0 +1,99 @@
+"""What is done about an error of Redis: decided here, for sync and async."""
+
+import random
+import time
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    MaxConnectionsError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as NoConnection,
+)
+from redis.exceptions import (
+    TimeoutError as NoAnswer,
+)
+
+from expire_sessions.conf import conf
+from expire_sessions.exceptions import StoreRefused, StoreUnavailable
+from expire_sessions.protocol.asking import Asked
+from expire_sessions.tracebacks import without_frames
+from expire_sessions.transport.connections import Connection
+
+__all__ = ["Again", "Failures"]
+
+FIRST_PAUSE: Final = 0.02
+LONGEST_PAUSE: Final = 0.5
+"""Seconds. A failover takes a few; who waits for it should not all ask at once."""
+
+
+class Again(NamedTuple):
+    """How an operation is tried again."""
+
+    asked: Asked[Any]
+
+    pause: float = 0
+    """Seconds to wait before."""
+
+    anew: bool = False
+    """Drop the idle connections first: they may lead to a server that is gone."""
+
+
+class Failures:
+    """The failures of one operation, until it is given up.
+
+    Every operation may be repeated: what makes or ends something has a name that Redis
+    knows it by, and what else is asked comes to the same twice.
+    """
+
+    def __init__(self, connection: Connection, started: float) -> None:
+        self._connection = connection
+        self._until = started + conf.timeout
+        self._pause = FIRST_PAUSE
+        self._answers: set[type[RedisError]] = set()
+
+    def next_try(self, asked: Asked[Any], error: RedisError) -> Again:
+        """Return how to go on after ``error``.
+
+        Raises:
+            StoreUnavailable: there is no time left, or no sense in it.
+            StoreRefused: it is what Redis has decided.
+        """
+        if isinstance(error, NoScriptError | ReadOnlyError):
+            return self._after_answer(asked, error)
+        if isinstance(error, NoAnswer) and asked.otherwise is not None:
+            self._connection.scripts_rest.begin()
+            return Again(asked.otherwise, anew=True)
+        if isinstance(error, NoConnection | NoAnswer) and not isinstance(
+            error, AuthenticationError | AuthorizationError
+        ):
+            # Spread out over the second half, so that not everybody comes at once.
+            pause = self._pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
+            if time.monotonic() + pause <= self._until:
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+                anew = not isinstance(error, MaxConnectionsError)
+                return Again(asked, pause, anew)
+        raise self._given_up(error) from without_frames(error)
+
+    def _after_answer(self, asked: Asked[Any], error: RedisError) -> Again:
+        """Go on once after an answer that another server may not give."""
+        if type(error) in self._answers:
+            raise self._given_up(error) from without_frames(error)
+        self._answers.add(type(error))
+        if isinstance(error, NoScriptError):  # it was started anew, or failed over
+            return Again(asked.in_full())
+        # A primary that has become a replica: its name may lead to the new one by now.
+        return Again(asked, anew=True)
+
+    def _given_up(self, error: RedisError) -> StoreUnavailable:
+        kind = StoreRefused if isinstance(error, ResponseError) else StoreUnavailable
+        return kind(
+            f"Redis, in the cache {self._connection.alias!r}, gave no usable answer:"
+            f" {type(error).__name__}: {error}"
+        )

@@ -1,0 +1,57 @@
+"""Which sessions this process has marked seen lately."""
+
+import time
+from typing import Final
+
+__all__ = ["Seen"]
+
+JOIN_SECONDS: Final = 3600
+"""Without touches, a process looks this often whether a session is in its index."""
+
+PARTS: Final = 1024
+"""Into how many an interval is cut, to tell the sessions apart."""
+
+
+class Seen:
+    """The sessions that this process has marked seen in the current interval.
+
+    The interval of each session begins at another moment, and at another in each
+    process: else all of them would fall due at once, everywhere.
+
+    Only an optimisation: forgetting costs one extra mark. So it needs no lock. What was
+    not asked for since two intervals is forgotten, and everything when there are more
+    than ``most``.
+    """
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+        self._turned = 0.0
+
+    def is_due(self, key: str, seconds: float | None) -> bool:
+        """Tell whether this session is to be marked, every ``seconds`` at most.
+
+        None: once an hour, for it may be in no index yet.
+        """
+        if seconds == 0:
+            return True
+        marked = self._young.get(key) or self._old.get(key)
+        return marked != _interval(key, seconds or JOIN_SECONDS)
+
+    def add(self, key: str, seconds: float | None) -> None:
+        """Note that the session has just been marked seen."""
+        if seconds == 0:
+            return
+        seconds = seconds or JOIN_SECONDS
+        now = time.monotonic()
+        if now - self._turned > seconds or len(self._young) >= self._most // 2:
+            self._turned, self._young, self._old = now, {}, self._young
+        self._young[key] = _interval(key, seconds)
+
+
+def _interval(key: str, seconds: float) -> int:
+    """Return the number of the interval that a session is in; never 0."""
+    # Python salts the hash of a text in each process that it starts.
+    part = hash(key) % PARTS / PARTS
+    return 1 + int(time.monotonic() / seconds + part)
