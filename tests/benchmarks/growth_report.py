@@ -63,7 +63,7 @@ def _memory(found: Mapping[str, Any]) -> list[str]:
         f"{found['server']}. The payload has {found['payload_bytes']} bytes, a user's"
         " id seven digits, the keys no prefix. used_memory with all tables of keys in"
         " it: the mean over a doubling of their number, the least and the most in"
-        " brackets. What the engine's script writes takes the same: checked."
+        " brackets. What the engine writes takes the same: checked."
     )
     rows = [_memory_row(KINDS[name], found["bytes"][name]) for name in KINDS]
     head = ("bytes for each user", "used_memory", "MEMORY USAGE")

@@ -15,6 +15,9 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "expire_sessions",
 ]
+# For the history of the few sessions that are made by the engine itself.
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     alias: {
         "BACKEND": "django_redis.cache.RedisCache",

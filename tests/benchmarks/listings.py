@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from django.test import override_settings
 from django.utils import timezone
 
-from expire_sessions.protocol.keys import session_id
+from tests.benchmarks.engine import session_id
 from tests.benchmarks.operations import Operation
 
 __all__ = ["OPERATIONS", "Allauth", "Ours", "QSessions", "UserSessions"]

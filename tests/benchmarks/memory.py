@@ -10,17 +10,12 @@ tables in it.
 from statistics import fmean
 from typing import Any
 
-from expire_sessions.protocol.replies import Mode, Outcome
-from expire_sessions.transport.connections import Connection
-from tests.asking import Index
-from tests.benchmarks.population import (
-    AGE,
-    FIRST_USER,
-    Part,
-    Writer,
-    payload,
-    session_key,
-)
+from django.contrib.auth import get_user_model
+from django.test import override_settings
+
+from expire_sessions.backend import SessionStore
+from tests.benchmarks.engine import Keyspace
+from tests.benchmarks.population import FIRST_USER, Part, Writer, content, session_key
 
 __all__ = ["measure", "settle", "used"]
 
@@ -57,18 +52,18 @@ def settle(client: Any) -> None:
         client.eval(LOOK, 1, name, client.dbsize())
 
 
-def measure(connection: Connection) -> dict[str, Any]:
-    """Fill and empty the Redis of a connection; return the bytes of each kind."""
+def measure(keyspace: Keyspace) -> dict[str, Any]:
+    """Fill and empty the Redis of a cache alias; return the bytes of each kind."""
     return {
-        "payload_bytes": len(payload(connection, FIRST_USER)),
-        "as_the_engine": _prove(connection),
-        "bytes": {name: _series(connection, *kind) for name, kind in KINDS.items()},
+        "payload_bytes": len(keyspace.encode(content(FIRST_USER))),
+        "as_the_engine": _prove(keyspace),
+        "bytes": {name: _series(keyspace, *kind) for name, kind in KINDS.items()},
     }
 
 
-def _series(connection: Connection, part: Part, each: int) -> dict[str, Any]:
+def _series(keyspace: Keyspace, part: Part, each: int) -> dict[str, Any]:
     """Return the bytes for each user at growing counts, and what Redis says itself."""
-    client, writer = connection.client, Writer(connection)
+    client, writer = keyspace.client, Writer(keyspace)
     _empty(client)
     before, done, found = used(client), 0, []
     for step in range(COUNTS):
@@ -80,56 +75,51 @@ def _series(connection: Connection, part: Part, each: int) -> dict[str, Any]:
         done = count
     usage = fmean(
         sum(_usage(client, name) for kind, name in names.items() if kind in part)
-        for names in (_names(connection, FIRST_USER + at) for at in range(SAMPLE))
+        for names in (_names(keyspace, FIRST_USER + at) for at in range(SAMPLE))
     )
     return {"per_user": found, "memory_usage": usage}
 
 
-def _names(connection: Connection, user: int) -> dict[Part, str]:
-    """Return the keys in Redis of a user and its first session."""
-    keys, key = connection.keys, session_key(user, 0)
+def _names(keyspace: Keyspace, user: int, key: str = "") -> dict[Part, str]:
+    """Return the keys in Redis of a user and a session, or else its first one."""
+    key = key or session_key(user, 0)
     return {
-        Part.PAYLOAD: keys.payload(key),
-        Part.INDEX: keys.index(str(user)),
-        Part.MADE: keys.made(key),
+        Part.PAYLOAD: keyspace.payload(key),
+        Part.INDEX: keyspace.index(str(user)),
+        Part.MADE: keyspace.made(key),
     }
 
 
-def _prove(connection: Connection) -> dict[str, Any]:
-    """Write the same with the engine's script and past it; raise where they differ."""
-    client, found = connection.client, {}
+def _prove(keyspace: Keyspace) -> dict[str, Any]:
+    """Write the same with the engine and past it; raise where they differ."""
+    client, found = keyspace.client, {}
+    get_user_model()._default_manager.create(pk=FIRST_USER)
     for each in (1, 5, 10, 200):
         _empty(client)
-        _by_engine(connection, each)
-        engine = _looks(connection)
+        engine = _looks(keyspace, _by_engine(each))
         _empty(client)
         one = range(FIRST_USER, FIRST_USER + 1)
         everything = Part.PAYLOAD | Part.INDEX | Part.MADE
-        Writer(connection).write(one, range(each), everything)
-        written = _looks(connection)
+        Writer(keyspace).write(one, range(each), everything)
+        written = _looks(keyspace)
         assert _is_same(engine, written), f"{engine} is not {written}"
         found[f"{each}"] = {"engine": engine, "written": written}
     return found
 
 
-def _by_engine(connection: Connection, each: int) -> None:
-    index = Index(connection)
-    for turn in range(each):
-        saved = index.place(
-            Mode.NEW,
-            session_key(FIRST_USER, turn),
-            user_id=str(FIRST_USER),
-            payload=payload(connection, FIRST_USER),
-            age=AGE,
-            call="f" * 16,
-            entering=True,
-        )
-        assert saved.outcome is Outcome.SAVED
+def _by_engine(each: int) -> str:
+    """Make so many sessions of the first user; return the key of the last."""
+    with override_settings(EXPIRE_MAX_USERS=0):
+        for _ in range(each):
+            session = SessionStore()
+            session.update(content(FIRST_USER))
+            session.create()
+    return str(session.session_key)
 
 
-def _looks(connection: Connection) -> dict[str, tuple[str, int]]:
+def _looks(keyspace: Keyspace, key: str = "") -> dict[str, tuple[str, int]]:
     """Return the encoding and the bytes of the first user's keys."""
-    client, names = connection.client, _names(connection, FIRST_USER)
+    client, names = keyspace.client, _names(keyspace, FIRST_USER, key)
     return {
         str(part.name): (client.object("ENCODING", name).decode(), _usage(client, name))
         for part, name in names.items()

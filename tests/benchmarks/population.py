@@ -1,4 +1,4 @@
-"""Sessions by the million, past the engine but as its script writes them.
+"""Sessions by the million, past the engine but as it writes them.
 
 A session is named by its user and its turn: 0 for the user's first session, 1 for the
 second. Its key is a hash of both, so that no key has to be kept to be found again.
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from expire_sessions.transport.connections import Connection
+from tests.benchmarks.engine import Keyspace
 from tests.benchmarks.floors import packed
 
 __all__ = [
@@ -22,8 +22,8 @@ __all__ = [
     "NUMBER",
     "Part",
     "Writer",
+    "content",
     "draw",
-    "payload",
     "session_key",
 ]
 
@@ -62,27 +62,28 @@ def draw(chance: Random, users: int, each: int) -> tuple[int, str]:
     return user, session_key(user, chance.randrange(each))
 
 
-def payload(connection: Connection, user: int | str) -> bytes:
-    """Return a payload of some 250 bytes, of a login and what a shop adds to it."""
-    return connection.encode(
-        {
-            "_auth_user_id": str(user),
-            "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",
-            "_auth_user_hash": "9" * 64,
-            "cart": [1207, 88, 4],
-            "theme": "dark",
-            "language": "en-gb",
-            NUMBER: 0,
-        }
-    )
+def content(user: int | str) -> dict[str, Any]:
+    """Return a session's data: of a login, and what a shop adds to it.
+
+    A payload of some 250 bytes.
+    """
+    return {
+        "_auth_user_id": str(user),
+        "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",
+        "_auth_user_hash": "9" * 64,
+        "cart": [1207, 88, 4],
+        "theme": "dark",
+        "language": "en-gb",
+        NUMBER: 0,
+    }
 
 
 class Writer:
-    """Writes users with their sessions to the Redis of a connection."""
+    """Writes users with their sessions to the Redis of a cache alias."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._now = int(connection.client.time()[0]) * 10**6
+    def __init__(self, keyspace: Keyspace) -> None:
+        self._keyspace = keyspace
+        self._now = int(keyspace.client.time()[0]) * 10**6
 
     def write(self, users: range, turns: range, part: Part) -> None:
         """Write the sessions of these turns, each turn for one user after the other.
@@ -107,7 +108,7 @@ class Writer:
         )
 
     def _pattern(self, part: Part) -> bytes:
-        keys, body = self._connection.keys, payload(self._connection, USER)
+        keys, body = self._keyspace, self._keyspace.encode(content(USER))
         index = keys.index(USER)
         commands: dict[Part, list[tuple[str | bytes | int, ...]]] = {
             Part.PAYLOAD: [("SET", keys.payload(KEY), body, "PX", AGE)],
@@ -121,7 +122,7 @@ class Writer:
     @contextmanager
     def _unanswered(self) -> Iterator[Any]:
         """Give a connection on which Redis says nothing: none waits for the other."""
-        pool = self._connection.client.connection_pool
+        pool = self._keyspace.client.connection_pool
         wire = pool.get_connection()
         try:
             wire.send_command("CLIENT", "REPLY", "OFF")
