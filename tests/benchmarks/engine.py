@@ -31,7 +31,8 @@ class Keyspace:
     @classmethod
     def of(cls, alias: str) -> Self:
         """Return the one of a cache alias. Opens no connection yet."""
-        client: Any = caches.create_connection(alias).client
+        cache: Any = caches.create_connection(alias)
+        client = cache.client
         return cls(client.get_client(write=True), str(client.make_key("")), client)
 
     def payload(self, session_key: str) -> str:

@@ -1,18 +1,15 @@
 """What sessions take of Redis's memory, and what it costs to have many of them.
 
 Memory: see ``memory``. Growth: a server for each size, all up at once, each with that
-many sessions of a fifth as many users; loads and saves of sessions drawn by lot from
-all of them, in turns, so that a size is compared with another in the same moment. The
-smallest is there twice, which tells the noise. No user is above the limit
-(EXPIRE_MAX_USERS is 5), and loads mark nothing seen (EXPIRE_TOUCH_INTERVAL is None).
+many sessions of a fifth as many users; loads and saves of sessions drawn by lot, in
+turns, so that a size is compared with another in the same moment. The smallest is there
+twice, which tells the noise. No user is above the limit (EXPIRE_MAX_USERS is 5), and
+the process has seen the sessions before: it marks none. See ``growth_worker``.
 
 On its own: ``python -m tests.benchmarks --only growth``.
 """
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -20,47 +17,96 @@ from typing import Any
 from redis import Redis
 
 from example_project.redis_server import RedisServer
-from tests.benchmarks.growth_report import AGAIN, lines, targets
+from tests.benchmarks.growth_report import AGAIN, LABELS, lines, targets
 from tests.benchmarks.growth_settings import VARIABLE
 from tests.benchmarks.machine import server_version
+from tests.benchmarks.processes import Asked
+from tests.benchmarks.rounds import Timer, in_turns
 
 __all__ = ["lines", "measure", "targets"]
 
 SIZES = [10_000, 1_000_000, 5_000_000]
 ROUNDS = 12
-LIMIT_SECONDS = 3600
+
+TURNS = 10
+"""Batches in a round: these ratios are so near to 1 that they need many."""
+
+
+class Size(Asked):
+    """A process that measures on one server."""
+
+    patience = 3600  # millions are written
+
+    def __init__(self, url: str) -> None:
+        settings = "tests.benchmarks.growth_settings"
+        env = {**os.environ, "DJANGO_SETTINGS_MODULE": settings, VARIABLE: url}
+        super().__init__("growth_worker", env=env)
+        self.result()
 
 
 def measure(program: str, sizes: Sequence[int], rounds: int) -> dict[str, Any]:
-    """Measure with servers of this program; return what can be written as JSON."""
-    aliases = {f"{size}": size for size in sorted(sizes)}
-    aliases[AGAIN] = min(sizes)
+    """Measure with servers of this program; return what can be written as JSON.
+
+    Raises:
+        ContenderError: a process failed.
+    """
+    with RedisServer(program) as server, Size(server.url) as size:
+        memory = {**size.ask("memory"), "server": _server(server.url)}
+    aliases = {f"{size}": size for size in sorted(sizes)} | {AGAIN: min(sizes)}
     with ExitStack() as stack:
-        urls = {
-            alias: stack.enter_context(RedisServer(program)).url
-            for alias in ("default", *aliases)
+        processes = {
+            alias: stack.enter_context(
+                Size(stack.enter_context(RedisServer(program)).url)
+            )
+            for alias in aliases
         }
-        found = _ask(urls, str(rounds), json.dumps(aliases))
-        found["memory"]["server"] = _server(urls["default"])
-    return found
+        growth = _grow(processes, aliases, rounds * TURNS)
+    return {"memory": memory, "growth": growth}
 
 
-def _ask(urls: Mapping[str, str], *arguments: str) -> dict[str, Any]:
-    """Let a process of its own, with Django set up, measure on these servers."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.growth_worker", *arguments],
-        check=True,
-        timeout=LIMIT_SECONDS,
-        stdout=subprocess.PIPE,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.benchmarks.growth_settings",
-            VARIABLE: json.dumps(urls),
-        },
-        start_new_session=True,  # Ctrl-C is for this process, which ends that one
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def _grow(
+    processes: Mapping[str, Size], sizes: Mapping[str, int], rounds: int
+) -> dict[str, Any]:
+    """Fill every server, and time every operation at all sizes in turns.
+
+    All operations in the same turns: one is compared with another in each.
+    """
+    held = {
+        alias: process.ask("fill", sessions=sizes[alias])
+        for alias, process in processes.items()
+    }
+    timers = {
+        (name, alias): _timer(process, name)
+        for name in LABELS
+        for alias, process in processes.items()
+    }
+    in_turns(timers, 1)  # connections are opened, and scripts loaded
+    for process in processes.values():
+        process.ask("begin")
+    times = in_turns(timers, rounds)
+    spent = {alias: process.ask("end") for alias, process in processes.items()}
+    return {
+        "held": held,
+        "samples": _by_name(times),
+        "in_redis": _by_name(
+            {(name, alias): spent[alias][name] for name, alias in timers}
+        ),
+    }
+
+
+def _by_name(found: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {alias: value for (other, alias), value in found.items() if other == name}
+        for name in LABELS
+    }
+
+
+def _timer(process: Size, name: str) -> Timer:
+    def timer() -> float:
+        seconds: float = process.ask("run", name=name)
+        return seconds
+
+    return timer
 
 
 def _server(url: str) -> str:

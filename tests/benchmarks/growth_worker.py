@@ -1,13 +1,7 @@
-"""The process that measures memory and growth, started by ``growth``.
+"""The process that measures on one server, started and asked by ``growth``."""
 
-It alone has Django set up. It prints its result as JSON.
-"""
-
-import argparse
-import json
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +9,6 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.management import call_command
-from django.test import override_settings
 from redis import Redis
 
 from expire_sessions.backend import SessionStore
@@ -29,7 +22,7 @@ from tests.benchmarks.population import (
     Writer,
     draw,
 )
-from tests.benchmarks.rounds import Timer, in_turns
+from tests.benchmarks.worker import serve
 
 __all__: list[str] = []
 
@@ -39,47 +32,105 @@ EACH = 5
 TIMES = 200
 """Operations in a batch: some 10 ms, so that what disturbs falls on all sizes alike."""
 
-TURNS = 10
-"""Batches in a round: these ratios are so near to 1 that they need many."""
+SEEN = 50_000
+"""Sessions that are drawn from all, and loaded once before anything is timed.
+
+So a load of them marks nothing. They are spread over all of Redis's memory, and too
+many for a processor's caches; the engine remembers twice as many in a process.
+"""
 
 CHECKED = 100
 """Sessions that are looked at after all are written."""
 
+TWO_DAYS = 2 * 86400
 
-class Size:
-    """A server with so many sessions in it."""
 
-    def __init__(self, alias: str, sessions: int) -> None:
-        self.alias = alias
-        self.sessions = sessions
-        self.keyspace = Keyspace.of(alias)
-        self._users = sessions // EACH
+def load(key: str) -> object:
+    """Load a session; fails where it is not live."""
+    return SessionStore(key).load()[NUMBER]
+
+
+def change(key: str) -> object:
+    """Load a session, change it and save it."""
+    session = SessionStore(key)
+    session[NUMBER] += 1
+    return session.save()
+
+
+class GrowthWorker:
+    """Answers what the parent asks. Each public method is one of its commands."""
+
+    def __init__(self) -> None:
+        django.setup()
+        self._keyspace = Keyspace.of("default")
+        caches: dict[str, Any] = settings.CACHES
+        self._bare = Redis.from_url(caches["default"]["LOCATION"])
         self._chance = random.Random(1)
+        self._users = 0
+        self._seen: list[str] = []
+        self._operations: dict[str, tuple[Callable[[str], object], list[str]]] = {
+            "load": (load, ["get"]),
+            "change": (change, ["get", "evalsha"]),
+            "get": (self._get, ["get"]),
+            "get_and_set": (self._get_and_set, ["get", "set"]),
+        }
+        self._in_redis: dict[str, list[float]] = {}
 
-    def fill(self) -> dict[str, float]:
-        """Write all sessions; return how long it took and the bytes they use."""
-        sys.stderr.write(f"writing {self.sessions:,} sessions\n")
-        client, begin = self.keyspace.client, time.perf_counter()
+    def memory(self) -> dict[str, Any]:
+        """Return what each kind of key takes. The server is empty before."""
+        call_command("migrate", verbosity=0)
+        return memory.measure(self._keyspace)
+
+    def fill(self, sessions: int) -> dict[str, float]:
+        """Write so many sessions; return how long it took and the bytes they use."""
+        client, begin = self._keyspace.client, time.perf_counter()
         before = memory.used(client)
+        self._users = sessions // EACH
         users = range(FIRST_USER, FIRST_USER + self._users)
-        Writer(self.keyspace).write(users, range(EACH), Part.PAYLOAD | Part.INDEX)
+        writer = Writer(self._keyspace, seen_ago=TWO_DAYS)
+        writer.write(users, range(EACH), Part.PAYLOAD | Part.INDEX)
         memory.settle(client)
         took = time.perf_counter() - begin
         used = memory.used(client) - before
-        self.check()
+        self._check()
+        self._seen = [self._draw()[1] for _ in range(min(SEEN, sessions))]
+        for key in self._seen:
+            load(key)
         return {
+            "sessions": sessions,
             "used_memory": used,
-            "per_session": used / self.sessions,
+            "per_session": used / sessions,
             "fill_s": took,
         }
 
-    def keys(self) -> list[str]:
-        """Draw the sessions of a batch."""
-        return [draw(self._chance, self._users, EACH)[1] for _ in range(TIMES)]
+    def begin(self) -> None:
+        """Begin to note what Redis itself is at."""
+        self._in_redis = {name: [] for name in self._operations}
+        self._keyspace.client.config_resetstat()
 
-    def server_seconds(self, commands: Iterable[str]) -> float:
+    def run(self, name: str) -> float:
+        """Time a batch; return the seconds that its middle one took.
+
+        The middle one: a virtual machine may have to wait for memory that it has not
+        looked at for long, and has the more of it the larger the size.
+        """
+        act, commands = self._operations[name]
+        times = [_timed(act, key) for key in self._chance.choices(self._seen, k=TIMES)]
+        if self._in_redis:
+            self._in_redis[name].append(self._server_seconds(commands) / TIMES)
+        return statistics.median(times)
+
+    def end(self) -> dict[str, float]:
+        """Check the sessions; return the seconds of each operation in Redis itself."""
+        self._check()  # nobody was evicted, and nobody joined another's index
+        return {name: statistics.fmean(each) for name, each in self._in_redis.items()}
+
+    def _draw(self) -> tuple[int, str]:
+        return draw(self._chance, self._users, EACH)
+
+    def _server_seconds(self, commands: Iterable[str]) -> float:
         """Return how long Redis itself has been at these since it was last asked."""
-        client = self.keyspace.client
+        client = self._keyspace.client
         found = client.info("commandstats")
         client.config_resetstat()
         microseconds = sum(
@@ -87,123 +138,32 @@ class Size:
         )
         return float(microseconds / 1e6)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise where a session is missing, or not in the index of its user."""
-        assert self.keyspace.client.dbsize() == self._users * (EACH + 1)
-        with override_settings(SESSION_CACHE_ALIAS=self.alias):
-            for _ in range(CHECKED):
-                user, key = draw(self._chance, self._users, EACH)
-                members = self.keyspace.client.zrange(
-                    self.keyspace.index(str(user)), 0, -1
-                )
-                assert key.encode() in members
-                assert len(members) == EACH
-                assert SessionStore(key)["_auth_user_id"] == str(user)
+        client = self._keyspace.client
+        assert client.dbsize() == self._users * (EACH + 1)
+        for _ in range(CHECKED):
+            user, key = self._draw()
+            members = client.zrange(self._keyspace.index(str(user)), 0, -1)
+            assert key.encode() in members
+            assert len(members) == EACH
+            assert SessionStore(key)["_auth_user_id"] == str(user)
+
+    def _get(self, key: str) -> object:
+        """GET of a payload with bare redis-py."""
+        return len(self._bare.get(self._keyspace.payload(key)))  # type: ignore[arg-type]
+
+    def _get_and_set(self, key: str) -> object:
+        """GET and SET of a payload with bare redis-py."""
+        name = self._keyspace.payload(key)
+        return self._bare.set(name, self._bare.get(name), px=AGE)  # type: ignore[arg-type]
 
 
-Operation = Callable[[Size], Callable[[str], object]]
-
-
-def load(size: Size) -> Callable[[str], object]:
-    """Load a session; fails where it is not live."""
-    return lambda key: SessionStore(key).load()[NUMBER]
-
-
-def change(size: Size) -> Callable[[str], object]:
-    """Load a session, change it and save it."""
-
-    def act(key: str) -> None:
-        session = SessionStore(key)
-        session[NUMBER] += 1
-        session.save()
-
-    return act
-
-
-def get(size: Size) -> Callable[[str], object]:
-    """GET of a payload with bare redis-py."""
-    client, name = _bare(size), size.keyspace.payload
-    return lambda key: len(client.get(name(key)))
-
-
-def get_and_set(size: Size) -> Callable[[str], object]:
-    """GET and SET of a payload with bare redis-py."""
-    client, name = _bare(size), size.keyspace.payload
-
-    def act(key: str) -> None:
-        client.set(name(key), client.get(name(key)), px=AGE)
-
-    return act
-
-
-OPERATIONS: dict[str, tuple[Operation, tuple[str, ...]]] = {
-    "load": (load, ("get",)),
-    "change": (change, ("get", "evalsha")),
-    "get": (get, ("get",)),
-    "get_and_set": (get_and_set, ("get", "set")),
-}
-"""Each with the commands that it sends."""
-
-
-def timer(size: Size, act: Callable[[str], object]) -> Timer:
-    """Return what times a batch, on sessions drawn before.
-
-    The median of single times: a virtual machine may have to wait for memory that it
-    has not looked at for long, and has the more of it the larger the size.
-    """
-
-    def one(key: str) -> float:
-        begin = time.perf_counter()
-        act(key)
-        return time.perf_counter() - begin
-
-    def batch() -> float:
-        keys = size.keys()
-        with override_settings(SESSION_CACHE_ALIAS=size.alias):
-            return statistics.median([one(key) for key in keys])
-
-    return batch
-
-
-def grow(sizes: dict[str, int], rounds: int) -> dict[str, Any]:
-    """Fill a server for each size, and time every operation at all sizes in turns."""
-    servers = [Size(alias, sessions) for alias, sessions in sizes.items()]
-    held = {size.alias: {"sessions": size.sessions, **size.fill()} for size in servers}
-    found: dict[str, Any] = {"held": held, "samples": {}, "in_redis": {}}
-    for name, (operation, commands) in OPERATIONS.items():
-        timers = {size.alias: timer(size, operation(size)) for size in servers}
-        in_turns(timers, 1)  # connections are opened, and scripts loaded
-        for size in servers:
-            size.server_seconds(commands)
-        found["samples"][name] = in_turns(timers, rounds * TURNS)
-        found["in_redis"][name] = {
-            size.alias: size.server_seconds(commands) / (rounds * TURNS * TIMES)
-            for size in servers
-        }
-    for size in servers:
-        size.check()  # nobody was evicted, and nobody joined another's index
-    return found
-
-
-def main() -> None:
-    """Measure and print the result."""
-    parser = argparse.ArgumentParser(prog="growth_worker", description=__doc__)
-    parser.add_argument("rounds", type=int)
-    parser.add_argument("sizes", type=json.loads, help="sessions for each cache alias")
-    options = parser.parse_args()
-    django.setup()
-    call_command("migrate", verbosity=0)
-    result = {
-        "memory": memory.measure(Keyspace.of("default")),
-        "growth": grow(options.sizes, options.rounds),
-    }
-    json.dump(result, sys.stdout)
-
-
-def _bare(size: Size) -> Any:
-    caches: dict[str, Any] = settings.CACHES
-    return Redis.from_url(caches[size.alias]["LOCATION"])
+def _timed(act: Callable[[str], object], key: str) -> float:
+    begin = time.perf_counter()
+    act(key)
+    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":
-    main()
+    serve(GrowthWorker)

@@ -79,11 +79,16 @@ def content(user: int | str) -> dict[str, Any]:
 
 
 class Writer:
-    """Writes users with their sessions to the Redis of a cache alias."""
+    """Writes users with their sessions to the Redis of a cache alias.
 
-    def __init__(self, keyspace: Keyspace) -> None:
+    Args:
+        keyspace: of that alias.
+        seen_ago: so many seconds ago the sessions were last seen.
+    """
+
+    def __init__(self, keyspace: Keyspace, seen_ago: int = 0) -> None:
         self._keyspace = keyspace
-        self._now = int(keyspace.client.time()[0]) * 10**6
+        self._seen = (int(keyspace.client.time()[0]) - seen_ago) * 10**6
 
     def write(self, users: range, turns: range, part: Part) -> None:
         """Write the sessions of these turns, each turn for one user after the other.
@@ -103,7 +108,7 @@ class Writer:
             pattern.replace(KEY.encode(), session_key(user, turn).encode())
             .replace(USER.encode(), b"%d" % user)
             # All different, and all past.
-            .replace(SEEN.encode(), b"%d" % (self._now - user - turn))
+            .replace(SEEN.encode(), b"%d" % (self._seen - user - turn))
             for user in users
         )
 

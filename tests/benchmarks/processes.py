@@ -13,7 +13,15 @@ from typing import IO, Any, Self
 from tests.benchmarks.contenders import Contender, named
 from tests.benchmarks.place import Place
 
-__all__ = ["Child", "ContenderError", "ProxyProcess", "Worker", "ask_all", "errors_of"]
+__all__ = [
+    "Asked",
+    "Child",
+    "ContenderError",
+    "ProxyProcess",
+    "Worker",
+    "ask_all",
+    "errors_of",
+]
 
 END_SECONDS = 10
 ANSWER_SECONDS = 300
@@ -58,6 +66,8 @@ class Child:
 class Process(Child):
     """A module of the benchmark in a process of its own, asked in lines of JSON."""
 
+    patience = ANSWER_SECONDS
+
     def __init__(
         self, module: str, *arguments: str, env: dict[str, str] | None = None
     ) -> None:
@@ -96,9 +106,9 @@ class Process(Child):
         Raises:
             ContenderError: it has ended, or it is stuck and is ended here.
         """
-        if not select.select([self._stdout], [], [], ANSWER_SECONDS)[0]:
+        if not select.select([self._stdout], [], [], self.patience)[0]:
             self._process.kill()
-            raise ContenderError(f"it was stuck for {ANSWER_SECONDS} seconds")
+            raise ContenderError(f"it was stuck for {self.patience} seconds")
         line = self._stdout.readline()
         if not line:
             raise self._ended()
@@ -121,14 +131,8 @@ class Process(Child):
         return self._process.stdout
 
 
-class Worker(Process):
-    """A process that measures one contender."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__("worker", env=place.environment())
-        self.place = place
-        self.contender: Contender = named(place.contender)
-        self.name = self.contender.name
+class Asked(Process):
+    """A process that answers with results, see ``worker.serve``."""
 
     def result(self) -> Any:
         """Wait for the answer to what was told, or to its start."""
@@ -141,6 +145,16 @@ class Worker(Process):
         """Ask for something and wait for the answer."""
         self.tell(do=do, **arguments)
         return self.result()
+
+
+class Worker(Asked):
+    """A process that measures one contender."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__("worker", env=place.environment())
+        self.place = place
+        self.contender: Contender = named(place.contender)
+        self.name = self.contender.name
 
 
 class ProxyProcess(Process):

@@ -9,9 +9,11 @@ import random
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-__all__ = ["Spread", "Timer", "in_turns", "ratio", "spread"]
+__all__ = ["Spread", "Timer", "in_turns", "quotients", "ratio", "spread"]
 
+Name = TypeVar("Name")
 Timer = Callable[[], float]
 """Runs a batch and returns the seconds that one operation took."""
 
@@ -25,22 +27,27 @@ class Spread:
     high: float
 
 
-def in_turns(timers: Mapping[str, Timer], rounds: int) -> dict[str, list[float]]:
+def in_turns(timers: Mapping[Name, Timer], rounds: int) -> dict[Name, list[float]]:
     """Let every timer run once in each round; return what each of them said.
 
     The order of a round is drawn by lot: who always comes after the same one finds
     the processor's caches always as that one left them.
     """
-    found: dict[str, list[float]] = {name: [] for name in timers}
+    found: dict[Name, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
         for name in random.sample([*timers], len(timers)):
             found[name].append(timers[name]())
     return found
 
 
+def quotients(times: list[float], to: list[float]) -> list[float]:
+    """Divide what one said by what the other said, round by round."""
+    return [one / other for one, other in zip(times, to, strict=True)]
+
+
 def ratio(times: list[float], to: list[float]) -> Spread:
     """Compare two contenders, round by round."""
-    return spread([one / other for one, other in zip(times, to, strict=True)])
+    return spread(quotients(times, to))
 
 
 def spread(values: list[float]) -> Spread:

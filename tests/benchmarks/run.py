@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from tests.benchmarks.delay import set_delay
 from tests.benchmarks.measuring import Effort, Measuring, say
 from tests.benchmarks.operations import LABELS
 from tests.benchmarks.place import Place
-from tests.benchmarks.processes import ProxyProcess
+from tests.benchmarks.processes import ContenderError, ProxyProcess
 from tests.database_server import NoServerError, PostgreSQL, running
 from tests.databases import sqlite
 
@@ -152,7 +151,7 @@ class Run:
         rounds = self._wanted.rounds if self._wanted.is_quick else growth.ROUNDS
         try:
             return growth.measure(program, self._wanted.sizes, rounds)
-        except subprocess.SubprocessError as error:
+        except ContenderError as error:
             # What was measured before is not lost for it.
             say(f"growth is left out: {error}")
             measuring.left_out["growth"] = {OURS: str(error)}

@@ -7,7 +7,7 @@ from typing import Any
 from tests.benchmarks.contenders import CONTENDERS, OURS, Ends
 from tests.benchmarks.rounds import Spread, ratio
 
-__all__ = ["Target", "targets"]
+__all__ = ["Samples", "Target", "targets"]
 
 CACHE = "Django cache"
 FLOOR = "redis-py"

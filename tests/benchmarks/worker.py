@@ -17,6 +17,8 @@ from tests.benchmarks.contenders import named
 from tests.benchmarks.operations import Operation, find
 from tests.benchmarks.place import Place
 
+__all__ = ["serve"]
+
 TRIES = 3
 
 
@@ -118,7 +120,7 @@ def _site_module() -> Any:
     return site
 
 
-def answer(worker: Worker, line: str) -> dict[str, Any]:
+def answer(worker: object, line: str) -> dict[str, Any]:
     """Do what a line asks for."""
     asked = json.loads(line)
     try:
@@ -131,12 +133,12 @@ def _failure(error: Exception) -> dict[str, Any]:
     return {"error": f"{type(error).__name__}: {error}"}
 
 
-def main() -> None:
-    """Answer until the parent is gone."""
+def serve(kind: Callable[[], object]) -> None:
+    """Make a worker, and answer until the parent is gone."""
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # whatever a peer prints is no answer
         try:
-            worker = Worker()
+            worker = kind()
         except Exception as error:  # noqa: BLE001 - a peer that does not run
             answers.write(json.dumps(_failure(error)))
             return
@@ -146,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker)
