@@ -50,7 +50,8 @@ class Effort:
 
     def rounds_of(self, operation: str) -> int:
         """Return the rounds in each launch: more for what takes microseconds."""
-        return self.rounds * (SHORT if "store." in operation else 1)
+        is_short = operation.removeprefix("delayed.").startswith(("store.", "due."))
+        return self.rounds * (SHORT if is_short else 1)
 
 
 @dataclass(slots=True)

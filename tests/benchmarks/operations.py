@@ -7,6 +7,7 @@ __all__ = ["LABELS", "SECTIONS", "Operation", "find"]
 
 SECTIONS: dict[str, str] = {
     "store": "The session store alone",
+    "due": "The session store alone, in a process that has not seen the session",
     "client": "A request through Django's test client",
     "server": "A request to a WSGI server (gunicorn, one thread, keep-alive)",
     "login": "Login and logout, without the password hash",
@@ -18,6 +19,9 @@ LABELS: dict[str, str] = {
     "store.load": "load",
     "store.change": "load, changed, save",
     "store.keep": "load, unchanged, save",
+    "due.load": "load, touch due",
+    "due.mix": "load, as in one of 32 workers",
+    "due.handler": "that with superuser_handler",
     "client.none": "no session",
     "client.read": "read",
     "client.change": "change",
@@ -74,6 +78,7 @@ class Operation:
 
 MODULES = {
     "store": "stores",
+    "due": "due",
     "client": "pages",
     "login": "logins",
     "sessions": "listings",

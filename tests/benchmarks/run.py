@@ -24,6 +24,7 @@ __all__ = ["SECTIONS", "Run", "Wanted"]
 
 TIMED: Mapping[str, tuple[str, ...]] = {
     "store": ("store.",),
+    "due": ("due.",),
     "stack": ("client.", "server."),
     "login": ("login.",),
     "sessions": ("sessions.",),
@@ -33,7 +34,7 @@ TIMED: Mapping[str, tuple[str, ...]] = {
 
 SECTIONS = (*TIMED, "delayed", "counts", "growth")
 
-DELAYED = ("store.load", "store.change", "store.keep", "client.every")
+DELAYED = ("store.load", "store.change", "store.keep", "due.load", "client.every")
 DELAY_SECONDS = 0.0005
 
 BATCH_SECONDS = 0.02
