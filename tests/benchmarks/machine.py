@@ -19,7 +19,7 @@ __all__ = [
     "stay_on_one_processor",
 ]
 
-OTHERS = ("django-redis", "redis", "psycopg", "gunicorn")
+OTHERS = ("asgiref", "django-redis", "gunicorn", "psycopg", "redis", "uvicorn")
 
 
 def stay_on_one_processor() -> None:

@@ -12,8 +12,10 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Any
 
+from tests.benchmarks.concurrent import AT_ONCE
 from tests.benchmarks.place import Place
 from tests.benchmarks.processes import (
     ContenderError,
@@ -23,7 +25,7 @@ from tests.benchmarks.processes import (
     errors_of,
 )
 from tests.benchmarks.rounds import Timer, in_turns
-from tests.benchmarks.web import Browser, WebServer
+from tests.benchmarks.web import AsyncServer, Browser, Crowd, WebServer
 
 __all__ = ["Effort", "Measuring"]
 
@@ -92,6 +94,8 @@ class Measuring:
                 for operation in operations:
                     if operation.startswith("server."):
                         timers = self._server_timers(operation, workers, servers, stack)
+                    elif operation.startswith("asgi."):
+                        timers = self._crowd_timers(operation, workers, stack)
                     else:
                         timers = self._timers(operation, prefix, workers)
                     self._round(prefix + operation, timers)
@@ -226,6 +230,19 @@ class Measuring:
                 browser.warm()
                 browser.calibrate(self.effort.batch_seconds)
                 timers[worker.name] = browser.time
+        return timers
+
+    def _crowd_timers(
+        self, operation: str, workers: list[Worker], stack: ExitStack
+    ) -> dict[str, Timer]:
+        timers: dict[str, Timer] = {}
+        for worker in self._able(operation, workers):
+            with self._leaving_out(operation, worker.name):
+                server = stack.enter_context(AsyncServer(worker.place))
+                crowd = stack.enter_context(Crowd(server))
+                keys = islice(cycle(worker.ask("keys")), AT_ONCE)
+                crowd.connect("/awaited/", [*keys])
+                timers[worker.name] = crowd.time
         return timers
 
 

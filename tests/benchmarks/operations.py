@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LABELS", "SECTIONS", "Operation", "find"]
+__all__ = ["LABELS", "SECTIONS", "SERVED", "Operation", "find"]
 
 SECTIONS: dict[str, str] = {
     "store": "The session store alone",
@@ -12,7 +12,8 @@ SECTIONS: dict[str, str] = {
     "server": "A request to a WSGI server (gunicorn, one thread, keep-alive)",
     "login": "Login and logout, without the password hash",
     "sessions": "A user's sessions (ten of them)",
-    "async": "200 concurrent loads on one event loop",
+    "async": "200 loads at once on one event loop",
+    "asgi": "A request to an ASGI server (uvicorn, 200 browsers, keep-alive)",
 }
 
 LABELS: dict[str, str] = {
@@ -37,8 +38,12 @@ LABELS: dict[str, str] = {
     "login.logout": "logout",
     "sessions.list": "list",
     "sessions.end": "end one",
-    "async.load": "200 loads",
+    "async.load": "200 loads, each as in a request of its own",
+    "asgi.read": "read, in an async view",
 }
+
+SERVED = ("server.", "asgi.")
+"""How the operations begin that ask a server, in a process of its own."""
 
 
 class Operation:

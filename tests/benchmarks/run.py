@@ -14,7 +14,7 @@ from tests.benchmarks import growth, machine
 from tests.benchmarks.contenders import OURS
 from tests.benchmarks.delay import set_delay
 from tests.benchmarks.measuring import Effort, Measuring, say
-from tests.benchmarks.operations import LABELS
+from tests.benchmarks.operations import LABELS, SERVED
 from tests.benchmarks.place import Place
 from tests.benchmarks.processes import ContenderError, ProxyProcess
 from tests.database_server import NoServerError, PostgreSQL, running
@@ -29,6 +29,7 @@ TIMED: Mapping[str, tuple[str, ...]] = {
     "login": ("login.",),
     "sessions": ("sessions.",),
     "async": ("async.",),
+    "asgi": ("asgi.",),
 }
 """The sections that are timed in the same processes, and their operations."""
 
@@ -132,8 +133,8 @@ class Run:
             self._count(measuring, url, entry)
 
     def _count(self, measuring: Measuring, url: str, entry: dict[str, Any]) -> None:
-        # What the server is asked for is what the test client is asked for.
-        counted = [name for name in LABELS if not name.startswith("server.")]
+        # What a server does for it is what the test client or a load does.
+        counted = [name for name in LABELS if not name.startswith(SERVED)]
         with ExitStack() as stack:
             redis = ProxyProcess(self._directory / "counting", url, "redis")
             stack.enter_context(redis)

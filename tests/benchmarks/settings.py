@@ -29,7 +29,11 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": _place.redis,
         "KEY_PREFIX": _place.prefix,
-        "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            # 200 requests at once may have as many threads; redis-py stops at 100.
+            "CONNECTION_POOL_KWARGS": {"max_connections": 500},
+        },
     }
 }
 SESSION_ENGINE = _contender.engine

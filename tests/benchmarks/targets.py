@@ -30,6 +30,13 @@ RATIOS = (
         0.75,
     ),
     ("of it, load + unchanged save ÷ Django cache's", "store.keep", CACHE, 0.75),
+    ("200 loads at once ÷ Django cache's", "async.load", CACHE, 0.12),
+    (
+        "request to an async view (ASGI server) ÷ Django cache's",
+        "asgi.read",
+        CACHE,
+        0.75,
+    ),
 )
 
 LOGINS = (

@@ -7,6 +7,7 @@ from tests.benchmarks import views
 urlpatterns = [
     path("none/", views.none),
     path("read/", views.read),
+    path("awaited/", views.awaited),
     path("change/", views.change),
     path("login/", views.sign_in),
     path("every/", views.save_every_request),

@@ -30,6 +30,11 @@ def read(request: Any) -> HttpResponse:
     return _page(f"{request.user.username} {request.session.get(NUMBER)}")
 
 
+async def awaited(request: Any) -> HttpResponse:
+    """Read the session alone."""
+    return _page(f"user {await request.session.aget(NUMBER)}")
+
+
 def change(request: Any) -> HttpResponse:
     """Change the session, and read the user."""
     request.session[NUMBER] += 1

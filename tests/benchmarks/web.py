@@ -1,39 +1,64 @@
-"""A real WSGI server for a contender, and a browser that costs next to nothing."""
+"""Real servers for a contender, and browsers that cost next to nothing."""
 
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from tests.benchmarks.place import AGENT, Place
-from tests.benchmarks.processes import Child, ContenderError
+from tests.benchmarks.processes import Asked, Child, ContenderError
 
-__all__ = ["Browser", "WebServer"]
+__all__ = ["AsyncServer", "Browser", "Crowd", "WebServer", "is_whole", "request_of"]
 
 APPLICATION = "django.core.wsgi:get_wsgi_application()"
 START_SECONDS = 30
 TRIES = 3
 
+EACH = 2
+"""Requests of each of many browsers in a batch: some tenths of a second."""
 
-class WebServer(Child):
-    """gunicorn with one process and one thread, on a port of its own."""
+
+class Server(Child):
+    """A server of the contender's site, with one process, on a port of its own."""
 
     def __init__(self, place: Place) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
             self.address: tuple[str, int] = listening.getsockname()
             number = listening.fileno()
-            command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{number}"]
-            command += ["--workers", "1", "--worker-class", "gthread"]
-            command += ["--threads", "1", "--keep-alive", "600"]
-            command += ["--no-control-socket", APPLICATION]
             super().__init__(
-                command,
+                [sys.executable, "-m", *self.command(number)],
                 env=place.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[number],
             )
+
+    def command(self, number: int) -> Sequence[str]:
+        """Return the module to run, and its arguments, for this listening socket."""
+        raise NotImplementedError
+
+
+class WebServer(Server):
+    """gunicorn with one thread."""
+
+    def command(self, number: int) -> Sequence[str]:
+        """See ``Server``."""
+        return [
+            *("gunicorn", "--bind", f"fd://{number}"),
+            *("--workers", "1", "--worker-class", "gthread"),
+            *("--threads", "1", "--keep-alive", "600"),
+            *("--no-control-socket", APPLICATION),
+        ]
+
+
+class AsyncServer(Server):
+    """uvicorn."""
+
+    def command(self, number: int) -> Sequence[str]:
+        """See ``Server``."""
+        return ["tests.benchmarks.asgi_server", f"{number}"]
 
 
 class Browser:
@@ -44,7 +69,7 @@ class Browser:
 
     def __init__(
         self,
-        server: WebServer,
+        server: Server,
         path: str,
         keys: list[str],
         *,
@@ -52,7 +77,7 @@ class Browser:
     ) -> None:
         self._has_cookie = has_cookie
         self._is_signed_in = all(keys)
-        self._requests = [_request(path, key) for key in keys]
+        self._requests = [request_of(path, key) for key in keys]
         try:
             self._socket = socket.create_connection(server.address, START_SECONDS)
         except OSError as error:
@@ -93,7 +118,7 @@ class Browser:
         answer = b""
         try:
             self._socket.sendall(request)
-            while not _is_whole(answer):
+            while not is_whole(answer):
                 data = self._socket.recv(65536)
                 if not data:
                     raise ContenderError("the server has closed the connection")
@@ -110,13 +135,33 @@ class Browser:
             raise ContenderError("the session was not saved")
 
 
-def _request(path: str, key: str) -> bytes:
+class Crowd(Asked):
+    """Many browsers at once, in a process of their own; see ``crowd``."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__("crowd", *map(str, server.address))
+
+    def connect(self, path: str, keys: list[str]) -> None:
+        """Open a connection for each session, and make every request."""
+        self.result()
+        self.ask("connect", path=path, keys=keys)
+        self.time()
+
+    def time(self) -> float:
+        """Let every browser make its requests; return the seconds that one took."""
+        seconds: float = self.ask("run", each=EACH)
+        return seconds
+
+
+def request_of(path: str, key: str) -> bytes:
+    """Return a request as it goes over the wire."""
     lines = [f"GET {path} HTTP/1.1", "Host: localhost", f"User-Agent: {AGENT}"]
     lines += [f"Cookie: sessionid={key}"] if key else []
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _is_whole(answer: bytes) -> bool:
+def is_whole(answer: bytes) -> bool:
+    """Tell whether an answer has come to its end."""
     head, found, body = answer.partition(b"\r\n\r\n")
     if not found:
         return False
