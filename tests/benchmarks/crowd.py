@@ -71,7 +71,9 @@ class Crowd:
 
 
 def _is_right(answer: bytes) -> bool:
-    return answer.startswith(b"HTTP/1.1 200") and b"\r\n\r\nuser 0" in answer
+    """Tell whether it holds the number that is in the session, whatever it is."""
+    text, _, number = answer.rpartition(b"\r\n\r\n")[2].partition(b" ")
+    return answer.startswith(b"HTTP/1.1 200") and text == b"user" and number.isdigit()
 
 
 if __name__ == "__main__":
