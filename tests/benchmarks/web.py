@@ -16,8 +16,8 @@ APPLICATION = "django.core.wsgi:get_wsgi_application()"
 START_SECONDS = 30
 TRIES = 3
 
-EACH = 2
-"""Requests of each of many browsers in a batch: some tenths of a second."""
+EACH = 4
+"""Requests of each of many browsers in a batch, which takes a second or two."""
 
 
 class Server(Child):
