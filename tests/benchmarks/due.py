@@ -42,9 +42,7 @@ class Due(Operation):
         self.next = FIRST_USER + self.place * APART
         self.end = self.next + APART
         self.is_ours = self.site.contender.is_ours
-        keyspace = Keyspace.of("default")
-        self.keyspace = keyspace
-        self.writers = [Writer(keyspace, seen_ago=ago) for ago in self.seen_ago]
+        self.keyspace = Keyspace.of("default")
 
     def ready(self, times: int) -> None:
         keys = self.written(WARM + times)
@@ -75,8 +73,9 @@ class Due(Operation):
         assert users.stop <= self.end, "the next operation's users begin there"
         self.next, self.last = users.stop, users.stop - 1
         part = Part.PAYLOAD | Part.INDEX if self.is_ours else Part.PAYLOAD
-        for at, writer in enumerate(self.writers):
-            writer.write(users[at :: len(self.writers)], range(1), part)
+        for at, ago in enumerate(self.seen_ago):
+            some = users[at :: len(self.seen_ago)]
+            Writer(self.keyspace, seen_ago=ago).write(some, range(1), part)
         return [session_key(user, 0) for user in users]
 
 

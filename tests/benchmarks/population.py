@@ -99,16 +99,16 @@ class Writer:
         pattern = self._pattern(part)
         with self._unanswered() as wire:
             for turn in turns:
-                for at in range(users.start, users.stop, CHUNK):
-                    some = range(at, min(at + CHUNK, users.stop))
+                for at in range(0, len(users), CHUNK):
+                    some = users[at : at + CHUNK]
                     wire.send_packed_command([self._commands(pattern, some, turn)])
 
     def _commands(self, pattern: bytes, users: range, turn: int) -> bytes:
         return b"".join(
             pattern.replace(KEY.encode(), session_key(user, turn).encode())
             .replace(USER.encode(), b"%d" % user)
-            # All different, and all past.
-            .replace(SEEN.encode(), b"%d" % (self._seen - user - turn))
+            # All different.
+            .replace(SEEN.encode(), b"%d" % (self._seen - user % FIRST_USER - turn))
             for user in users
         )
 
