@@ -34,7 +34,7 @@ class Command(Generic[T]):
         words: the command.
         read: makes of the reply what is wanted.
         script: whose run it is, where it is one.
-        otherwise: what to ask in its place where nobody answers it.
+        otherwise: makes what to ask in its place where nobody answers it.
     """
 
     __slots__ = ("otherwise", "read", "script", "words")
@@ -44,7 +44,7 @@ class Command(Generic[T]):
         words: Sequence[Any],
         read: Callable[[Any], T] = as_it_is,
         script: Script | None = None,
-        otherwise: "Command[T] | None" = None,
+        otherwise: "Callable[[], Command[T]] | None" = None,
     ) -> None:
         self.words = words
         self.read = read
@@ -125,8 +125,7 @@ def scripted(
     names: Sequence[str],
     arguments: Sequence[Any],
     read: Callable[[Any], T] = as_it_is,
-    otherwise: Command[T] | None = None,
 ) -> Command[T]:
     """Return the run of a script, by its digest."""
     words = ("EVALSHA", script.digest, len(names), *names, *arguments)
-    return Command(words, read, script, otherwise)
+    return Command(words, read, script)

@@ -57,11 +57,19 @@ def load(keys: Keys, session_key: str, interval: float | None) -> Command[Loaded
     Args:
         interval: seconds between two marks; None: it is not marked, only looked for.
     """
-    serves = NEVER if interval is None else int(interval * 1_000_000 * A_MARK_SERVES)
-    arguments = (session_key, *keys.index_frame, serves)
     name = keys.payload(session_key)
-    plain = Command(("GET", name), read_unmarked)
-    return scripted(LOAD, (name,), arguments, read_loaded, plain)
+    words = ("EVALSHA", LOAD.digest, 1, name, session_key, _packed(keys, interval))
+    return Command(words, read_loaded, LOAD, partial(_read_unmarked, name))
+
+
+def _read_unmarked(name: str) -> Command[Loaded]:
+    return Command(("GET", name), read_unmarked)
+
+
+def _packed(keys: Keys, interval: float | None) -> str:
+    serves = NEVER if interval is None else int(interval * 1_000_000 * A_MARK_SERVES)
+    head, tail = keys.index_frame
+    return f"{head}\0{tail}\0{serves}"
 
 
 def exists(keys: Keys, session_key: str) -> Command[bool]:

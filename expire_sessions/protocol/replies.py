@@ -100,10 +100,13 @@ class Removed:
 
 def read_loaded(reply: Any) -> Loaded:
     """Read the reply of load.lua."""
+    refusal = None
+    if isinstance(reply, list):
+        reply, refusal = reply[0], reply[1].decode()
     if reply is None:
         return Loaded(None)
-    payload, members, *refusal = reply
-    return Loaded(payload, members, refusal[0].decode() if refusal else None)
+    members, _, payload = reply.partition(b" ")
+    return Loaded(payload, int(members), refusal)
 
 
 def read_unmarked(reply: Any) -> Loaded:

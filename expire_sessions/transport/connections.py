@@ -24,6 +24,7 @@ from expire_sessions.installed import refuse_without_app
 from expire_sessions.limits import Answers
 from expire_sessions.occasions import Rest
 from expire_sessions.protocol.keys import Keys
+from expire_sessions.transport.reserve import Reserve, reserve_for
 from expire_sessions.transport.seen import Seen
 from expire_sessions.transport.timeouts import sentinels_of, set_timeouts
 
@@ -60,8 +61,13 @@ class Connection:
     scripts_rest: Rest = field(default_factory=lambda: Rest(SCRIPTS_REST))
     """The server has not answered a script: nothing is marked meanwhile."""
 
+    reserve: Reserve | None = None
+    """Connections at hand; None where the client has ways of its own."""
+
     def drop_idle(self) -> None:
         """Close the idle connections: the next to ask connects, and looks where to."""
+        if self.reserve is not None:
+            self.reserve.empty()
         if pool := getattr(self.client, "connection_pool", None):
             pool.disconnect(inuse_connections=False)
 
@@ -112,6 +118,7 @@ def forget_connections() -> None:
     forgotten = [*_connections.values()]
     _connections.clear()
     for connection in forgotten:
+        connection.drop_idle()
         close(connection.client)
 
 
@@ -191,10 +198,12 @@ def _connect(alias: str) -> Connection:
     cache = redis_cache(alias)
     refuse_shared_redis(alias, cache.key_prefix)
     client = cache.client
+    primary = client.get_client(write=True)
     return Connection(
         alias=alias,
         # For writing: with replicas configured, only the primary knows what is live.
-        client=client.get_client(write=True),
+        client=primary,
+        reserve=reserve_for(primary),
         keys=Keys(client.make_key, is_constant=_has_constant_keys(cache)),
         encode=client.encode,  # pyright: ignore[reportArgumentType] # bytes of a dict
         decode=_decoder(client),

@@ -69,7 +69,7 @@ class Failures:
             return self._after_answer(asked, error)
         if isinstance(error, NoAnswer) and asked.otherwise is not None:
             self._connection.scripts_rest.begin()
-            return Again(asked.otherwise, anew=True)
+            return Again(asked.otherwise(), anew=True)
         if isinstance(error, NoConnection | NoAnswer) and not isinstance(
             error, AuthenticationError | AuthorizationError
         ):

@@ -7,16 +7,14 @@ batch for Redis, or a ``Call``, which may block. ``run`` and ``arun`` give it th
 import asyncio
 import time
 from collections.abc import Callable, Generator
-from types import FunctionType
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
-import redis.client
 from asgiref.sync import sync_to_async
-from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from expire_sessions.protocol.asking import Asked, Batch, Command
+from expire_sessions.protocol.asking import Asked
 from expire_sessions.transport.connections import Connection
+from expire_sessions.transport.exchanging import replies
 from expire_sessions.transport.failures import Failures
 from expire_sessions.transport.loops import lane_of
 
@@ -55,7 +53,7 @@ def ask(connection: Connection, asked: Asked[T]) -> T:
     started, failures = time.monotonic(), None
     while True:
         try:
-            return asked.read(_replies(connection.client, asked))
+            return asked.read(replies(connection, asked, started))
         except RedisError as error:
             failures = failures or Failures(connection, started)
             again = failures.next_try(asked, error)
@@ -143,42 +141,3 @@ async def _agiven(connection: Connection, wanted: Asked[Any] | Call[Any]) -> Any
     if isinstance(wanted, Call):
         return await sync_to_async(wanted.function)()
     return await aask(connection, wanted)
-
-
-def _replies(client: Any, asked: Asked[Any]) -> Any:
-    if isinstance(asked, Batch):
-        pipeline = client.pipeline(transaction=False)
-        for command in asked.commands:
-            pipeline.execute_command(*command.words)
-        return pipeline.execute(raise_on_error=False)
-    if type(client).execute_command is not EXECUTE or client.connection is not None:
-        # Somebody looks on: a tracer, or a client class of the project.
-        return client.execute_command(*asked.words)
-    return _reply(client.connection_pool, asked)
-
-
-def _is_redis_pys(method: Any) -> bool:
-    """Tell whether a method is as redis-py defines it, and nobody has wrapped it."""
-    return isinstance(method, FunctionType) and (
-        method.__code__.co_filename == redis.client.__file__
-    )
-
-
-EXECUTE: Final = Redis.execute_command if _is_redis_pys(Redis.execute_command) else None
-"""What sends a command, where nobody looks on. Around each, redis-py 8 reads the clock
-twice, formats labels for its own metrics and builds three closures: a sixth of a round
-trip on loopback. A pool and its connections are as public, and do without."""
-
-
-def _reply(pool: Any, command: Command[Any]) -> Any:
-    connection = pool.get_connection()
-    try:
-        connection.send_command(*command.words)
-        return connection.read_response()
-    except ResponseError:
-        raise
-    except BaseException:
-        connection.disconnect()  # the next to use it must not read this reply
-        raise
-    finally:
-        pool.release(connection)
