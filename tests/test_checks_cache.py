@@ -176,9 +176,9 @@ def test_sentinels_without_a_time_out_are_warned_of(
 @pytest.mark.parametrize(
     "options",
     [
-        {"SOCKET_TIMEOUT": 31},
+        {"SOCKET_TIMEOUT": 16},
         {"SOCKET_CONNECT_TIMEOUT": 31},
-        {"CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 3)}},
+        {"CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 5)}},
         {"CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), -1)}},
         {"CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool", "SOCKET_TIMEOUT": 15},
     ],
@@ -190,7 +190,7 @@ def test_a_long_wait_is_warned_of(options: dict[str, Any]) -> None:
 def test_a_wait_that_a_web_server_lives_through_is_not() -> None:
     retries = {"CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 2)}}
     assert found_in(deployed(OPTIONS={"SOCKET_TIMEOUT": 2, **retries})) == set()
-    assert found_in(deployed(OPTIONS={"SOCKET_TIMEOUT": 30})) == set()
+    assert found_in(deployed(OPTIONS={"SOCKET_TIMEOUT": 15})) == set()
 
 
 def test_only_deploy_asks_the_server() -> None:

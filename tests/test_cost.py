@@ -54,6 +54,8 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
 def store(ann: Any) -> SessionStore:
     """A session that its process has just seen; scripts and connections are warm."""
     warm = sign_in_store(ann)
+    forget_connections()
+    SessionStore(warm.session_key).load()
     warm.cycle_key()
     warm.flush()
     return sign_in_store(ann)

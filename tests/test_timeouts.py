@@ -245,12 +245,13 @@ def waiting(retries: int, read: float | None, connect: float | None) -> Any:
 @pytest.mark.parametrize(
     "retries,read,connect,expected",
     [
-        (0, 5, 5, 5),
-        (0, 5, 2, 5),
-        (0, 2, 5, 5),
+        (0, 5, 5, 10),  # a reply, then a connection
+        (0, 5, 2, 10),  # a reply, then a greeting
+        (0, 3, 5, 8),
+        (0, 1, 1, 3),  # EXPIRE_TIMEOUT, then a connection
         (1, 5, 5, 15),  # a reply, then twice a connection
-        (2, 2, 2, 14),  # a reply, then twice three times a connection
-        (2, 10, 1, 30),  # three times a greeting
+        (2, 2, 2, 8),
+        (2, 10, 1, 40),  # a reply, then three times a greeting
         (-1, 1, 1, float("inf")),
         (0, None, 1, float("inf")),
     ],
@@ -264,11 +265,11 @@ def test_the_worst_case_is_known(
 def test_the_worst_case_counts_the_sentinels() -> None:
     options = {**SENTINEL, "SENTINELS": [("127.0.0.1", 1)] * 3}
     assert longest_wait(pool_of("redis://main/0", **options)) == (
-        3 * SENTINEL_SECONDS + SECONDS
+        SECONDS + 3 * SENTINEL_SECONDS + SECONDS
     )
 
 
-@pytest.mark.parametrize("free,expected", [(20, 25), (None, float("inf"))])
+@pytest.mark.parametrize("free,expected", [(20, 30), (None, float("inf"))])
 def test_the_worst_case_counts_the_wait_for_a_free_connection(
     free: float | None, expected: float
 ) -> None:
@@ -280,4 +281,4 @@ def test_the_worst_case_counts_the_wait_for_a_free_connection(
 def test_the_worst_case_counts_the_checks_of_idle_connections() -> None:
     pool = waiting(1, 5, 5)
     pool.connection_kwargs["health_check_interval"] = 30
-    assert longest_wait(pool) == 25
+    assert longest_wait(pool) == 20

@@ -51,8 +51,8 @@ def read(keys: Keys, session_key: str) -> Command[Loaded]:
 def load(keys: Keys, session_key: str, interval: float | None) -> Command[Loaded]:
     """Read a session and mark it seen, where the index of its user knows it.
 
-    A server that lets writes wait (``CLIENT PAUSE``, a failover) lets every script wait.
-    So where nobody answers, the session is read without a mark.
+    A server that lets writes wait (``CLIENT PAUSE``, a failover) lets every script
+    wait. So where nobody answers, the session is read without a mark.
 
     Args:
         interval: seconds between two marks; None: it is not marked, only looked for.

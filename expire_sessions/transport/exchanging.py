@@ -7,6 +7,7 @@ import redis.client
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as NoAnswer
 
 from expire_sessions.protocol.asking import Asked, Batch
 from expire_sessions.transport.connections import Connection
@@ -55,7 +56,7 @@ def _traced(client: Any, asked: Asked[Any]) -> Any:
 
 
 def _exchanged(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
-    connection, looked_at = reserve.take(now)
+    connection, looked_at = _connected(reserve, now)
     try:
         if isinstance(asked, Batch):
             reply = _exchanged_batch(connection, asked)
@@ -75,6 +76,14 @@ def _exchanged(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
     # It was not looked at just now, and the server may have been started anew since.
     reserve.empty()
     return _exchanged(reserve, asked, now)
+
+
+def _connected(reserve: Reserve, now: float) -> tuple[Any, float]:
+    try:
+        return reserve.take(now)
+    except NoAnswer as error:
+        # Nothing was asked yet: to ask for less would not help.
+        raise NoConnection(str(error)) from error
 
 
 def _exchanged_batch(connection: Any, batch: Batch[Any]) -> list[Any]:

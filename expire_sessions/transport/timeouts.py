@@ -73,23 +73,25 @@ def sentinels_of(pool: Any) -> list[Any]:
 
 
 def longest_wait(pool: Any) -> float:
-    """Return the seconds that one operation may wait where nobody answers; inf: for ever.
+    """Return the seconds that an operation may wait where nobody answers; inf: for ever.
 
-    It is tried again until ``EXPIRE_TIMEOUT`` has passed since it began, and the last
-    try may take as long as the first: each may have to connect, and wait for a reply.
-    What redis-py does by itself is counted where the project has set it up: ``retry``
-    for connecting, a round more for ``health_check_interval``, the wait for a free
-    connection of a ``BlockingConnectionPool``.
+    It is tried again until ``EXPIRE_TIMEOUT`` has passed since it began, or once more
+    where a script was not answered; and the last try may take as long as any: it may
+    have to connect, and wait for a reply. What redis-py does by itself is counted where
+    the project has set it up: ``retry`` for connecting, a round more for
+    ``health_check_interval``, the wait for a free connection of a
+    ``BlockingConnectionPool``.
 
     Not counted: looking up a host name, and a server that does answer, but slowly (each
     reply starts the time anew).
     """
-    one_try = _longest_try(pool)
-    return max(conf.timeout, one_try) + one_try
+    # As it would be made: the defaults of redis-py hold.
+    connection = pool.connection_class(**pool.connection_kwargs)
+    first_try = max(conf.timeout, _seconds(connection.socket_timeout))
+    return first_try + _longest_try(pool)
 
 
 def _longest_try(pool: Any) -> float:
-    # As it would be made: the defaults of redis-py hold.
     connection = pool.connection_class(**pool.connection_kwargs)
     retries = connection.retry.get_retries()
     if retries < 0:
@@ -98,10 +100,8 @@ def _longest_try(pool: Any) -> float:
     reaching = max(_seconds(connection.socket_connect_timeout), read)
     asking = sum(_longest_try(each.connection_pool) for each in sentinels_of(pool))
     rounds = retries + (2 if connection.health_check_interval else 1)
-    longest: float = rounds * (asking + reaching) + _seconds(
-        getattr(pool, "timeout", 0)
-    )
-    return longest
+    waiting = _seconds(getattr(pool, "timeout", 0))
+    return float(rounds * (asking + reaching) + waiting)
 
 
 def _set(arguments: dict[str, Any], chosen: Mapping[str, Any], seconds: float) -> None:
