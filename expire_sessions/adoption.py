@@ -24,8 +24,8 @@ from expire_sessions.flows.payloads import data_in, user_id_in
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import bulk
 from expire_sessions.protocol.bulk import Stored
-from expire_sessions.protocol.keys import SessionKey, is_session_key, session_id
 from expire_sessions.protocol.listing import BATCH
+from expire_sessions.protocol.session_keys import SessionKey, is_session_key, session_id
 from expire_sessions.transport.connections import Connection, session_connection
 from expire_sessions.transport.running import ask, run
 

@@ -11,7 +11,7 @@ from expire_sessions.flows import ending, loading, rotating, sweeping
 from expire_sessions.flows.saving import OrdinarySave
 from expire_sessions.installed import refuse_without_app
 from expire_sessions.protocol import commands
-from expire_sessions.protocol.keys import is_session_key
+from expire_sessions.protocol.session_keys import is_session_key
 from expire_sessions.store import HeldStore
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.transport.connections import session_connection

@@ -17,7 +17,8 @@ from expire_sessions import mending
 from expire_sessions.conf import conf
 from expire_sessions.endings import Ended, Live
 from expire_sessions.limits import Limits, known_limits, limits_for
-from expire_sessions.models import BATCH, LoggedSession
+from expire_sessions.models import LoggedSession
+from expire_sessions.models.rows import BATCH
 from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.signals import expire_check
 from expire_sessions.transport.connections import session_connection

@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from expire_sessions.clock import time_of
 from expire_sessions.endings import Ended, Live, tell_ended
-from expire_sessions.flows.held import new_call
-from expire_sessions.models import BATCH, IN_FLIGHT, LoggedSession
+from expire_sessions.flows.unfinished import new_call
+from expire_sessions.models import LoggedSession
+from expire_sessions.models.rows import BATCH, IN_FLIGHT
 from expire_sessions.protocol import commands, listing, notes
-from expire_sessions.protocol.keys import session_id
-from expire_sessions.protocol.listing import Member
+from expire_sessions.protocol.members import Member
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import ask, run

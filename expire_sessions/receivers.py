@@ -25,7 +25,8 @@ from expire_sessions.conf import KNOWN, conf
 from expire_sessions.context import Context
 from expire_sessions.endings import Ended, Live
 from expire_sessions.loaded import note_user
-from expire_sessions.models import LoggedSession, own_savepoint
+from expire_sessions.models import LoggedSession
+from expire_sessions.models.rows import own_savepoint
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import forget_connections
 from expire_sessions.users import pk_of, user_id_of
@@ -115,7 +116,7 @@ def _logged(write: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(write)
     def receiver(**kwargs: Any) -> None:
         try:
-            with own_savepoint():
+            with own_savepoint(LoggedSession):
                 write(**kwargs)
         except Exception:
             # No database, read-only, a user model that is not the history's: a
@@ -143,7 +144,7 @@ def write_row(
         "user_agent": context.user_agent or "",
     }
     try:
-        with own_savepoint():
+        with own_savepoint(LoggedSession):
             LoggedSession.objects.create(session_id=session_id, **login)
     except IntegrityError:
         LoggedSession.objects.filter(session_id=session_id).update(
@@ -188,7 +189,7 @@ def sweep_rows(*, live: tuple[Live, ...] | None, **kwargs: object) -> None:
 
     What it raises is for ``clearsessions`` to tell.
     """
-    with own_savepoint():
+    with own_savepoint(LoggedSession):
         if live is None:
             history.sweep()
         elif live:

@@ -5,7 +5,7 @@ Pages, the admin and commands call this, and nothing lower.
 
 import builtins
 import datetime
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,15 +13,14 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from expire_sessions.clock import time_of
-from expire_sessions.endings import Ended, tell_ended
-from expire_sessions.flows.held import Unfinished
-from expire_sessions.protocol import commands, listing, notes
-from expire_sessions.protocol.keys import session_id as name_of
-from expire_sessions.protocol.listing import Member
-from expire_sessions.reasons import EndReason
+from expire_sessions.flows.ending import end_all_of
+from expire_sessions.flows.unfinished import Unfinished
+from expire_sessions.protocol import listing, notes
+from expire_sessions.protocol.members import Member
+from expire_sessions.protocol.session_keys import session_id as name_of
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.transport.connections import session_connection
-from expire_sessions.transport.running import ask, run
+from expire_sessions.transport.running import run
 from expire_sessions.users import user_id_of
 
 if TYPE_CHECKING:  # models, for types alone: pydoc imports this without the registry
@@ -33,9 +32,6 @@ __all__ = ["SessionInfo", "UserSessions"]
 
 ROUNDS: Final = 3
 """Looks at a user's sessions until there is none left to end."""
-
-BATCH: Final = 100
-"""Sessions ended in one round trip: a millisecond of the server's time."""
 
 PAGE: Final = 100
 """Sessions listed where nothing else is asked for."""
@@ -91,7 +87,7 @@ class UserSessions:
         self._user = user
         self._current_key = current_key
         self._connection = session_connection()
-        self._calls = Unfinished()
+        self._unfinished = Unfinished()
 
     @without_keys
     def list(self, most: int = PAGE) -> builtins.list[SessionInfo]:
@@ -125,7 +121,7 @@ class UserSessions:
         for _ in range(ROUNDS):
             keys = self._keys()
             ids = [session_id, *self._moves_of(session_id)]
-            if self._end(key for key in keys if name_of(key) in ids):
+            if self._end([key for key in keys if name_of(key) in ids]):
                 return True
             if len(ids) == 1:
                 break  # it is not on its way from one key to another
@@ -154,7 +150,7 @@ class UserSessions:
 
     def _keys(self) -> set[str]:
         known = listing.known(self._connection.keys, self._user_id)
-        return {*run(self._connection, known), *self._calls.pending()}
+        return {*run(self._connection, known), *self._unfinished.pending()}
 
     def _moves_of(self, session_id: str) -> builtins.list[str]:
         successors = notes.successors(self._connection.keys, [session_id])
@@ -180,23 +176,11 @@ class UserSessions:
         name = name_of(self._current_key)
         return [name, *self._moves_of(name)]
 
-    def _end(self, keys: Iterable[str]) -> int:
-        ended = 0
-        keys = list(keys)
-        for at in range(0, len(keys), BATCH):
-            calls = [(key, self._calls.name(key)) for key in keys[at : at + BATCH]]
-            asked = commands.remove_many(self._connection.keys, self._user_id, calls)
-            removals = ask(self._connection, asked)
-            found = [
-                Ended.after_moves(self._user_id, (name_of(key), *removed.ids))
-                for (key, _), removed in zip(calls, removals, strict=True)
-                if removed.payload
-            ]
-            for key, _ in calls:
-                self._calls.done(key)
-            tell_ended(type(self), found, EndReason.ENDED)
-            ended += len(found)
-        return ended
+    def _end(self, keys: Collection[str]) -> int:
+        ending = end_all_of(
+            self._connection, type(self), self._user_id, keys, self._unfinished
+        )
+        return run(self._connection, ending)
 
     def _info(
         self, member: Member, name: str, row: "LoggedSession | None"

@@ -14,7 +14,8 @@ from expire_sessions.context import Context
 from expire_sessions.flows import ending, saving
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.saving import OrdinarySave, SaveOptions
-from expire_sessions.protocol.keys import PAYLOAD, is_session_key, new_session_key
+from expire_sessions.protocol.keys import PAYLOAD
+from expire_sessions.protocol.session_keys import is_session_key, new_session_key
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import Flow
@@ -101,7 +102,7 @@ class HeldStore(SessionBase):
 
     def _found(self, data: dict[str, Any] | None) -> dict[str, Any]:
         if data is None:
-            self._held.vanish()
+            self._held.become_anonymous()
         return data or {}
 
     def _save_of(

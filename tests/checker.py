@@ -31,7 +31,7 @@ class Checker:
         connection = connection_for("default")
         self._client = redis_client()
         self._names = [index_name(user_id), TRIED]
-        self._frame = connection.keys.frame(PAYLOAD)
+        self._frame = connection.keys.affixes(PAYLOAD)
         self._limit = limit
         self._live: set[bytes] = set()
         self._ended: set[bytes] = set()

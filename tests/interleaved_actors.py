@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreUnavailable, SweepIncomplete
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.sessions import UserSessions
 from tests.asking import lose_payload

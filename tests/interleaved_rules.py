@@ -18,7 +18,8 @@ from django.core.cache import caches
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import SweepIncomplete
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import PAYLOAD, session_id
+from expire_sessions.protocol.keys import PAYLOAD
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import FOUND_GONE, EndReason
 from expire_sessions.signals import session_ended
 from expire_sessions.transport.connections import connection_for

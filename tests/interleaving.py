@@ -27,7 +27,7 @@ from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol import keys, scripts
+from expire_sessions.protocol import scripts, session_keys
 from expire_sessions.protocol.keys import PAYLOAD
 from expire_sessions.protocol.scripts import Script
 
@@ -439,7 +439,7 @@ def _gates() -> Iterator[None]:
             replacement = _for_players(gated, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, replacement))
         drawn = SimpleNamespace(**{**vars(secrets), "choice": _choice})
-        stack.enter_context(patch.object(keys, "secrets", drawn))
+        stack.enter_context(patch.object(session_keys, "secrets", drawn))
         yield
 
 

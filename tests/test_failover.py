@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from tests.asking import index_name, lose_payload
 from tests.sessions import live_ids, reasons, sign_in

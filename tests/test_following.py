@@ -11,7 +11,7 @@ from django.test import override_settings
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import commands
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import id_of, live_keys
 from tests.sessions import sign_in

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from tests.asking import lose_index, lose_payload, members, payload_of, put_payload
 from tests.sessions import make_older, reasons, rows_of
 from tests.sessions import sign_in as sign_in_store

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from tests.asking import put_payload
 from tests.ends import ENDS

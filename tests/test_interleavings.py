@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from tests.asking import index_name, payload_name, payload_of, put_payload, redis_client
 from tests.interleaved_actors import KINDS, Kind, Outcome, Stage, load
 from tests.interleaved_scenes import (

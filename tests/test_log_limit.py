@@ -7,7 +7,7 @@ import pytest
 from django.test import Client, override_settings
 
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.signals import expire_check
 from tests.sessions import reasons, rows_of
 from tests.sessions import sign_in as sign_in_store

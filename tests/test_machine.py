@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import live_keys, lose_index, lose_payload, members, redis_client
 

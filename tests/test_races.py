@@ -18,8 +18,8 @@ from expire_sessions.backend import SessionStore
 from expire_sessions.flows import held
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
 from expire_sessions.protocol import commands
-from expire_sessions.protocol.keys import session_id
 from expire_sessions.protocol.scripts import Script
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import session_entering
 from tests import workers

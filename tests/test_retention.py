@@ -10,8 +10,9 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from expire_sessions.models import BATCH, LoggedSession
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.models import LoggedSession
+from expire_sessions.models.rows import BATCH
+from expire_sessions.protocol.session_keys import session_id
 from tests.sessions import sign_in
 from tests.threads import all_at_once
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from expire_sessions.backend import SessionStore
 from expire_sessions.flows import held
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import new_session_key, session_id
+from expire_sessions.protocol.session_keys import new_session_key, session_id
 from tests.asking import put_payload
 from tests.ends import ENDS
 

@@ -9,8 +9,9 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from expire_sessions.context import Context
+from expire_sessions.flows.ending import BATCH
 from expire_sessions.models import LoggedSession
-from expire_sessions.sessions import BATCH, UserSessions
+from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import session_ended
 from tests.asking import lose_payload
 from tests.sessions import key_of

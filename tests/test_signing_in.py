@@ -13,7 +13,7 @@ from django.test import AsyncClient, Client
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from tests.asking import id_of, live_keys
 from tests.sessions import key_of, log_in, reasons, request_of, who
 from tests.sessions import sign_in as sign_in_store

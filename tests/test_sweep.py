@@ -9,11 +9,11 @@ from django.test import override_settings
 
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import listing
-from expire_sessions.protocol.keys import session_id
 from expire_sessions.protocol.listing import Page
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.signals import expire_check, session_ended
 from expire_sessions.transport.connections import connection_for
-from expire_sessions.transport.running import Flow, run
+from expire_sessions.transport.running import Call, Flow, run
 from tests.asking import (
     add_members,
     live_keys,
@@ -88,9 +88,11 @@ def test_the_sweep_goes_through_large_indexes(ann: Any, bob: Any) -> None:
 def test_an_interrupted_sweep_is_finished_by_the_next(ann: Any) -> None:
     add_members(ann, {f"dead{n:05}": n for n in range(3000)})
 
-    def stop(page: Page) -> Flow[None]:
+    def interrupt() -> None:
         raise KeyboardInterrupt
-        yield
+
+    def stop(page: Page) -> Flow[None]:
+        yield Call(interrupt)
 
     connection = connection_for("default")
     with pytest.raises(KeyboardInterrupt):

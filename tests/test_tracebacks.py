@@ -27,7 +27,7 @@ from expire_sessions.exceptions import (
 )
 from expire_sessions.flows import held
 from expire_sessions.models import LoggedSession, LoggedSessionQuerySet
-from expire_sessions.protocol.keys import new_session_key, session_id
+from expire_sessions.protocol.session_keys import new_session_key, session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import index_name, redis_client
 from tests.caches import other_cache

@@ -31,7 +31,7 @@ from expire_sessions.backend import SessionStore
 from expire_sessions.flows import held
 from expire_sessions.models import LoggedSessionQuerySet
 from expire_sessions.protocol import commands
-from expire_sessions.protocol.keys import new_session_key
+from expire_sessions.protocol.session_keys import new_session_key
 from tests.asking import redis_client
 from tests.sessions import sign_in
 

@@ -16,7 +16,7 @@ from expire_sessions.checks.messages import Section, error, warning
 from expire_sessions.checks.waiting import check_waiting
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.protocol.keys import Keys
-from expire_sessions.transport.connections import redis_cache
+from expire_sessions.transport.redis_caches import redis_cache
 
 __all__ = ["UsableCache", "check_cache", "check_deployed_cache", "usable_cache"]
 

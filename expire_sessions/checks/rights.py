@@ -13,8 +13,9 @@ from django.core.checks import CheckMessage
 from redis.exceptions import NoScriptError, ResponseError
 
 from expire_sessions.checks.messages import Section, error
-from expire_sessions.protocol.keys import Keys, session_id
+from expire_sessions.protocol.keys import Keys
 from expire_sessions.protocol.scripts import Script
+from expire_sessions.protocol.session_keys import session_id
 
 __all__ = ["check_rights"]
 

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from expire_sessions.checks.cache import UsableCache, usable_cache
 from expire_sessions.checks.messages import Section, error, warning
 from expire_sessions.checks.rights import check_rights
-from expire_sessions.transport.connections import close
+from expire_sessions.transport.redis_caches import close
 
 __all__ = ["check_server"]
 

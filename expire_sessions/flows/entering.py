@@ -7,13 +7,14 @@ from django.contrib.sessions.backends.base import CreateError, UpdateError
 
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
-from expire_sessions.flows.held import SAVE, HeldSession
+from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import limits_of, tell_others_ended, trim
+from expire_sessions.flows.unfinished import SAVE
 from expire_sessions.limits import Limits
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
-from expire_sessions.protocol.keys import session_id
 from expire_sessions.protocol.replies import Mode, Outcome, Saved
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import session_entering, session_started
 from expire_sessions.transport.running import Flow, call

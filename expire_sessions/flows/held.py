@@ -1,7 +1,6 @@
 """What a store holds: its session, and where in a login or a logout that is."""
 
 import logging
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -9,20 +8,20 @@ from typing import Any, Final, NamedTuple
 from expire_sessions.conf import conf
 from expire_sessions.context import NO_CONTEXT, Context
 from expire_sessions.flows.payloads import data_in
+from expire_sessions.flows.unfinished import SAVE, TRIM, Unfinished
 from expire_sessions.limits import LazyUser, Limits
-from expire_sessions.protocol.keys import is_session_key, new_session_key, session_id
+from expire_sessions.protocol.session_keys import (
+    is_session_key,
+    new_session_key,
+    session_id,
+)
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import Connection
 
-__all__ = ["END", "SAVE", "TRIM", "Announced", "HeldSession", "Known", "Unfinished"]
+__all__ = ["Announced", "HeldSession", "Known"]
 
 # Django's own logger for this, and its words: projects filter on them.
 security_logger: Final = logging.getLogger("django.security.SuspiciousSession")
-
-# What a call does, for the name that it keeps until its reply has come.
-SAVE: Final = "save"
-TRIM: Final = "trim"
-END: Final = "end "
 
 
 class Known(NamedTuple):
@@ -47,50 +46,6 @@ class Announced:
     context: Context = NO_CONTEXT
     reason: EndReason = EndReason.FLUSHED
     """Why the next flush ends the session."""
-
-
-class Unfinished:
-    """Kept from unfinished calls so that Redis recognises the retry.
-
-    A script that makes or ends something notes the name of the call, with what it did,
-    for a minute. Sent again under the same name it changes nothing more, and tells what
-    its first run did.
-    """
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self.next_key: str | None = None
-        """Where a rotation is under way to."""
-
-        self.entered: str | None = None
-        """Whose login was told of, without a place yet."""
-
-    def name(self, what: str) -> str:
-        """Return the name of the call that does this: the same until it is done."""
-        return self._names.setdefault(what, new_call())
-
-    def has(self, what: str) -> bool:
-        """Tell whether such a call was made and its reply never came."""
-        return what in self._names
-
-    def done(self, what: str) -> None:
-        """Note that the reply has come: the next call is another one."""
-        self._names.pop(what, None)
-
-    def move_to(self) -> str:
-        """Return the key that a rotation moves to: the same until it is done."""
-        if self.next_key is None:
-            self.next_key = new_session_key()
-        return self.next_key
-
-    def pending(self) -> list[str]:
-        """Return what was asked for and not answered."""
-        return list(self._names)
-
-
-def new_call() -> str:
-    """Draw a name for a call."""
-    return secrets.token_hex(8)
 
 
 class HeldSession:
@@ -165,7 +120,13 @@ class HeldSession:
         self.key = new_session_key()
         self.known = Known(is_new=True)
 
-    def vanish(self) -> None:
+    def next_key(self) -> str:
+        """Return the key that a rotation moves to: the same until it is done."""
+        if self.unfinished.next_key is None:
+            self.unfinished.next_key = new_session_key()
+        return self.unfinished.next_key
+
+    def become_anonymous(self) -> None:
         """Go on without a session: it has ended."""
         self.start_over()
         self.key = None

@@ -6,12 +6,13 @@ from typing import Final, cast
 
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import InvalidSetup
-from expire_sessions.flows.held import TRIM, HeldSession
+from expire_sessions.flows.held import HeldSession
+from expire_sessions.flows.unfinished import TRIM
 from expire_sessions.limits import Limits, known_limits, limits_for
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
-from expire_sessions.protocol.keys import session_id
 from expire_sessions.protocol.replies import Mode, Saved
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.running import Flow, call
 

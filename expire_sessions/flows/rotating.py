@@ -11,7 +11,7 @@ from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.signals import session_rotated
 from expire_sessions.transport.running import Flow, call
 
@@ -34,7 +34,7 @@ def cycle(session: HeldSession, data: Mapping[str, Any], age: int) -> Flow[Data 
     else:
         ended = yield from end(session, session.key, session.announced.reason)
         if not ended and session.known.user_id is not None:
-            session.vanish()
+            session.become_anonymous()
             return {}
         session.draw_key()
     return None
@@ -52,7 +52,7 @@ def finish_rotation(
 def _rotate(
     session: HeldSession, data: Mapping[str, Any], age: int
 ) -> Flow[Data | None]:
-    new, user_id = session.unfinished.move_to(), session.known.user_id
+    new, user_id = session.next_key(), session.known.user_id
     payload = session.encoded(data)
     found = yield from ask(
         commands.rotate(
@@ -65,7 +65,7 @@ def _rotate(
         )
     )
     if found is None:
-        session.vanish()
+        session.become_anonymous()
         return {}
     if found[0] == new:
         yield from _moved(session, new, payload)
@@ -94,7 +94,7 @@ def _join(session: HeldSession, key: str, payload: bytes) -> Data:
     """Go on in the session that another request's rotation has made of this."""
     data = session.decoded(payload)
     if data is None or user_id_in(data) != session.known.user_id:
-        session.vanish()
+        session.become_anonymous()
         return {}
     session.key = key
     session.hold(session.known.user_id, payload)

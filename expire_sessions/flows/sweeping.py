@@ -6,8 +6,8 @@ from typing import NamedTuple
 from expire_sessions.endings import Ended, Live, tell_ended
 from expire_sessions.exceptions import SweepIncomplete
 from expire_sessions.protocol import listing
-from expire_sessions.protocol.keys import session_id
 from expire_sessions.protocol.listing import Page
+from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import sessions_swept
 from expire_sessions.transport.connections import Connection

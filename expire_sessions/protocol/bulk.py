@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from expire_sessions.protocol.asking import Batch, Command, Steps, ask, together
 from expire_sessions.protocol.commands import save
 from expire_sessions.protocol.keys import Keys
-from expire_sessions.protocol.listing import BATCH, read_score
+from expire_sessions.protocol.listing import BATCH
+from expire_sessions.protocol.members import read_score
 from expire_sessions.protocol.replies import Mode
 
 __all__ = ["Stored", "join", "payload_page", "read_many", "seen", "size", "store_many"]

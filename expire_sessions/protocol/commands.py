@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from expire_sessions.protocol.asking import Batch, Command, scripted, together
-from expire_sessions.protocol.keys import PAYLOAD, Keys, session_id
+from expire_sessions.protocol.keys import PAYLOAD, Keys
 from expire_sessions.protocol.notes import moved_note
 from expire_sessions.protocol.replies import (
     Loaded,
@@ -23,6 +23,7 @@ from expire_sessions.protocol.replies import (
     read_unmarked,
 )
 from expire_sessions.protocol.scripts import LOAD, REMOVE, ROTATE, SAVE
+from expire_sessions.protocol.session_keys import session_id
 
 __all__ = [
     "exists",
@@ -68,7 +69,7 @@ def _read_unmarked(name: str) -> Command[Loaded]:
 
 def _packed(keys: Keys, interval: float | None) -> str:
     serves = NEVER if interval is None else int(interval * 1_000_000 * A_MARK_SERVES)
-    head, tail = keys.index_frame
+    head, tail = keys.index_affixes
     return f"{head}\0{tail}\0{serves}"
 
 
@@ -133,7 +134,7 @@ def place(  # noqa: PLR0913 - all that one round trip is to do
     names = [keys.payload(session_key), keys.made(session_key)]
     if user_id is not None:
         names.append(keys.index(user_id))
-    head, tail = keys.frame(PAYLOAD)
+    head, tail = keys.affixes(PAYLOAD)
     arguments = (mode, payload, age, session_key, call, limit, head, tail)
     return scripted(SAVE, names, (*arguments, int(entering)), read_saved)
 

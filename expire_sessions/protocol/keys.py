@@ -1,4 +1,4 @@
-"""The names of everything that is kept in Redis, and of the sessions themselves.
+"""The names of everything that is kept in Redis.
 
 ==============================================  ==========  ==========================
 key                                             type        holds
@@ -25,23 +25,14 @@ Every name goes through the cache's ``make_key``: ``KEY_PREFIX``, ``VERSION`` an
 as the longest payload in it.
 """
 
-import hashlib
-import secrets
-import string
 from collections.abc import Callable
-from typing import Final, TypeGuard
+from typing import Final
 from urllib.parse import quote, unquote
 
 from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.protocol.session_keys import SessionKey
 
-__all__ = [
-    "PAYLOAD",
-    "Keys",
-    "SessionKey",
-    "is_session_key",
-    "new_session_key",
-    "session_id",
-]
+__all__ = ["PAYLOAD", "Keys"]
 
 PAYLOAD: Final = "django.contrib.sessions.cache"
 """What Django's cache backend puts before a session key."""
@@ -50,45 +41,6 @@ INDEX: Final = "expire_sessions:index:"
 MADE: Final = "expire_sessions:made:"
 MOVED: Final = "expire_sessions:moved:"
 ENDED: Final = "expire_sessions:ended:"
-
-CHARACTERS: Final = string.ascii_lowercase + string.digits
-LENGTH: Final = 32
-"""Session keys are drawn as Django draws them: 165 bits."""
-
-SHORTEST: Final = 8
-"""Characters of a session key at least: the bound of Django's ``SessionBase``."""
-
-LONGEST: Final = 128
-"""Characters of a session key at most. Django's have 32; anything longer than
-this was not made here, and is not worth a request to Redis."""
-
-
-class SessionKey(str):
-    """A session key that error reports do not show.
-
-    They show ``repr()`` of the variables around an error; this one's is the session's
-    id.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<session {session_id(self)}>"
-
-
-def new_session_key() -> str:
-    """Draw a session key, as Django does."""
-    return "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
-
-
-def is_session_key(key: object) -> TypeGuard[str]:
-    """Tell whether a cookie's value can be a session key at all. No round trip."""
-    return isinstance(key, str) and SHORTEST <= len(key) <= LONGEST and key.isascii()
-
-
-def session_id(session_key: str) -> str:
-    """Return the public name of a session: the hex SHA-256 of its key."""
-    return hashlib.sha256(session_key.encode()).hexdigest()
 
 
 class Keys:
@@ -109,14 +61,14 @@ class Keys:
     ) -> None:
         self._make_key = make_key
         self._is_constant = is_constant
-        self._frames: Final = {
-            prefix: _frame(make_key, prefix)
+        self._affixes: Final = {
+            prefix: _affixes_of(make_key, prefix)
             for prefix in (PAYLOAD, INDEX, MADE, MOVED, ENDED)
         }
 
     def payload(self, session_key: str) -> str:
         """Return the key of a session's data."""
-        head, tail = self.frame(PAYLOAD)
+        head, tail = self.affixes(PAYLOAD)
         return f"{head}{session_key}{tail}"
 
     def made(self, session_key: str) -> str:
@@ -136,25 +88,25 @@ class Keys:
 
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""
-        head, tail = self.frame(INDEX)
+        head, tail = self.affixes(INDEX)
         # Alphanumeric ids need no quoting; skip the slow quote().
         is_plain = user_id.isascii() and user_id.isalnum()
         return f"{head}{user_id if is_plain else quote(user_id, safe='')}{tail}"
 
     def _named(self, prefix: str, name: str) -> str:
-        head, tail = self.frame(prefix)
+        head, tail = self.affixes(prefix)
         return f"{head}{name}{tail}"
 
-    def frame(self, prefix: str) -> tuple[str, str]:
+    def affixes(self, prefix: str) -> tuple[str, str]:
         """Return what comes before and after a name with this prefix."""
         if self._is_constant:
-            return self._frames[prefix]
-        return _frame(self._make_key, prefix)
+            return self._affixes[prefix]
+        return _affixes_of(self._make_key, prefix)
 
     @property
-    def index_frame(self) -> tuple[str, str]:
+    def index_affixes(self) -> tuple[str, str]:
         """What comes before and after a user's quoted id in the name of an index."""
-        return self.frame(INDEX)
+        return self.affixes(INDEX)
 
     @property
     def every_index(self) -> str:
@@ -168,20 +120,20 @@ class Keys:
 
     def session_key(self, payload_key: str) -> SessionKey:
         """Return whose payload this is: the reverse of ``payload``."""
-        head, tail = self.frame(PAYLOAD)
+        head, tail = self.affixes(PAYLOAD)
         return SessionKey(payload_key.removeprefix(head).removesuffix(tail))
 
     def _pattern(self, prefix: str) -> str:
-        head, tail = map(_escape, self.frame(prefix))
+        head, tail = map(_escape, self.affixes(prefix))
         return f"{head}*{tail}"
 
     def user_id(self, index_key: str) -> str:
         """Return whose index this is: the reverse of ``index``."""
-        head, tail = self.frame(INDEX)
+        head, tail = self.affixes(INDEX)
         return unquote(index_key.removeprefix(head).removesuffix(tail))
 
 
-def _frame(make_key: Callable[[str], str], prefix: str) -> tuple[str, str]:
+def _affixes_of(make_key: Callable[[str], str], prefix: str) -> tuple[str, str]:
     """Return what ``make_key`` puts before and after a name with this prefix."""
     probe = "expire0sessions0probe0name"
     try:

@@ -3,21 +3,13 @@
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from expire_sessions.protocol.asking import Batch, Command, Steps, ask, each, together
-from expire_sessions.protocol.keys import Keys, SessionKey
+from expire_sessions.protocol.keys import Keys
+from expire_sessions.protocol.members import Member, read_members, read_scan
 
-__all__ = [
-    "BATCH",
-    "Member",
-    "Page",
-    "known",
-    "members",
-    "newest",
-    "read_score",
-    "sweep",
-]
+__all__ = ["BATCH", "Page", "known", "members", "newest", "sweep"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -30,14 +22,6 @@ PAGES: Final = 10
 
 WRONG_TYPE: Final = "WRONGTYPE"
 """How Redis begins its answer where a key is of another type."""
-
-
-class Member(NamedTuple):
-    """A session in an index."""
-
-    session_key: str
-    seen: int
-    """Microseconds since 1970 by the server's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +45,7 @@ def newest(keys: Keys, user_id: str, most: int) -> Steps[list[Member]]:
     for page in range(PAGES if most > 0 else 0):
         span = (page * size, page * size + size - 1)
         words = ("ZREVRANGE", keys.index(user_id), *span, "WITHSCORES")
-        listed = yield from ask(Command(words, _members))
+        listed = yield from ask(Command(words, read_members))
         live = yield from _live(keys, [member.session_key for member in listed])
         found += [member for member in listed if member.session_key in live]
         if len(found) >= most or len(listed) < size:
@@ -78,7 +62,7 @@ def known(keys: Keys, user_id: str) -> Steps[list[str]]:
     found: dict[str, None] = {}
     index, cursor = keys.index(user_id), 0
     while True:
-        asked = Command(("ZSCAN", index, cursor, "COUNT", BATCH), _scanned)
+        asked = Command(("ZSCAN", index, cursor, "COUNT", BATCH), read_scan)
         cursor, listed = yield from ask(asked)
         found.update(dict.fromkeys(member.session_key for member in listed))
         if not cursor:
@@ -138,7 +122,7 @@ def _pages(listed: Listed) -> list[Listed]:
 def _scan(cursors: dict[str, int]) -> Steps[tuple[dict[str, int], Listed]]:
     """Read on in each index; return where to go on, and the members found."""
     commands = [
-        Command(("ZSCAN", name, cursor, "COUNT", BATCH), _scanned)
+        Command(("ZSCAN", name, cursor, "COUNT", BATCH), read_scan)
         for name, cursor in cursors.items()
     ]
     replies = yield from ask(Batch(commands, lambda replies: replies))
@@ -148,7 +132,7 @@ def _scan(cursors: dict[str, int]) -> Steps[tuple[dict[str, int], Listed]]:
         if isinstance(reply, Exception) and WRONG_TYPE in str(reply):
             logger.warning("The Redis key %r is no index: left out of the sweep.", name)
             continue
-        (cursor, found) = _scanned(*each([reply]))
+        (cursor, found) = read_scan(*each([reply]))
         listed += [(name, member) for member in found]
         if cursor:
             following[name] = cursor
@@ -177,25 +161,6 @@ def _live(keys: Keys, session_keys: Collection[str]) -> Steps[set[str]]:
     asked = [Command(("EXISTS", keys.payload(key)), bool) for key in session_keys]
     replies = yield from ask(together(asked))
     return {key for key, is_live in zip(session_keys, replies, strict=True) if is_live}
-
-
-def read_score(reply: Any) -> int:
-    """Read a time in an index; 0 where there is none."""
-    # Text in RESP2, a number in RESP3. A float holds microseconds exactly.
-    return int(float(reply or 0))
-
-
-def _members(reply: Any) -> list[Member]:
-    """Read members with scores: in a row (RESP2), or in pairs (RESP3)."""
-    if reply and not isinstance(reply[0], (list, tuple)):
-        in_a_row = iter(reply)
-        reply = zip(in_a_row, in_a_row, strict=True)
-    return [Member(SessionKey(key.decode()), read_score(score)) for key, score in reply]
-
-
-def _scanned(reply: Any) -> tuple[int, list[Member]]:
-    cursor, listed = reply
-    return int(cursor), _members(listed)
 
 
 def _found(reply: Any) -> tuple[int, list[str]]:

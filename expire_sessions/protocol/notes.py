@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from expire_sessions.protocol.asking import Command, Steps, ask, together
-from expire_sessions.protocol.keys import Keys, session_id
+from expire_sessions.protocol.keys import Keys
+from expire_sessions.protocol.session_keys import session_id
 
 __all__ = ["moved_note", "origins", "successors"]
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
-from expire_sessions.protocol.keys import Keys, SessionKey
+from expire_sessions.protocol.keys import Keys
+from expire_sessions.protocol.session_keys import SessionKey
 
 __all__ = [
     "Loaded",

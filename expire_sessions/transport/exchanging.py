@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as NoAnswer
 
+from expire_sessions.conf import conf
 from expire_sessions.protocol.asking import Asked, Batch
 from expire_sessions.transport.connections import Connection
 from expire_sessions.transport.reserve import Reserve
@@ -27,9 +28,10 @@ def replies(connection: Connection, asked: Asked[Any], now: float) -> Any:
             was refused with is its reply.
     """
     reserve = connection.reserve
-    if reserve is None or Redis.execute_command is not EXECUTE:
-        return _traced(connection.client, asked)
-    return _exchanged(reserve, asked, now)
+    # A connection at hand may have been closed meanwhile, and needs the second try.
+    if reserve is None or not conf.timeout or Redis.execute_command is not EXECUTE:
+        return _by_client(connection.client, asked)
+    return _by_reserve(reserve, asked, now)
 
 
 def _is_redis_pys(method: Any) -> bool:
@@ -45,8 +47,8 @@ twice, formats labels for its own metrics and builds three closures: a sixth of 
 trip on loopback. A pool and its connections are as public, and do without."""
 
 
-def _traced(client: Any, asked: Asked[Any]) -> Any:
-    """Ask where somebody looks on: a tracer, or a client class of the project."""
+def _by_client(client: Any, asked: Asked[Any]) -> Any:
+    """Ask in redis-py's own way, for a tracer or a client class of the project."""
     if not isinstance(asked, Batch):
         return client.execute_command(*asked.words)
     pipeline = client.pipeline(transaction=False)
@@ -55,7 +57,7 @@ def _traced(client: Any, asked: Asked[Any]) -> Any:
     return pipeline.execute(raise_on_error=False)
 
 
-def _exchanged(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
+def _by_reserve(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
     connection, looked_at = _connected(reserve, now)
     try:
         if isinstance(asked, Batch):
@@ -66,16 +68,11 @@ def _exchanged(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
     except ResponseError:
         reserve.give_back(connection, looked_at)
         raise
-    except BaseException as error:
+    except BaseException:
         reserve.drop(connection)  # the next to use it must not read this reply
-        if looked_at == now or not isinstance(error, NoConnection):
-            raise
-    else:
-        reserve.give_back(connection, looked_at)
-        return reply
-    # It was not looked at just now, and the server may have been started anew since.
-    reserve.empty()
-    return _exchanged(reserve, asked, now)
+        raise
+    reserve.give_back(connection, looked_at)
+    return reply
 
 
 def _connected(reserve: Reserve, now: float) -> tuple[Any, float]:

@@ -73,7 +73,7 @@ def sentinels_of(pool: Any) -> list[Any]:
 
 
 def longest_wait(pool: Any) -> float:
-    """Return the seconds that an operation may wait where nobody answers; inf: for ever.
+    """Return the seconds that an operation may wait for nobody; inf: for ever.
 
     It is tried again until ``EXPIRE_TIMEOUT`` has passed since it began, or once more
     where a script was not answered; and the last try may take as long as any: it may

@@ -11,7 +11,7 @@ from typing import Any, Self
 from django.contrib.sessions.backends.cache import KEY_PREFIX
 from django.core.cache import caches
 
-from expire_sessions.protocol.keys import session_id
+from expire_sessions.protocol.session_keys import session_id
 
 __all__ = ["Keyspace", "session_id"]
 
