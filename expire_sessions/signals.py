@@ -52,15 +52,16 @@ session can be ended by another login.
 Arguments:
     sender: the session store's class.
     user_id (str), session_id (str).
-    context (dict): ``ip`` and ``user_agent`` of the login (str or None), empty
-        for a login without a request.
+    context (expire_sessions.context.Context): ``ip`` and ``user_agent`` of the login
+        (str or None), both None for a login without a request.
 """
 
 session_started: Final = Signal()
 """A login has its place.
 
 Arguments:
-    sender, user_id, session_id, context: as for ``session_entering``.
+    sender, user_id, session_id, context: as for ``session_entering``; ``limits`` of the
+        context are what ``expire_check`` answered.
     live (frozenset[str] or None): the ids of all live sessions of the user in
         that instant, this one among them; None where there are too many to list.
 """
@@ -83,8 +84,8 @@ Arguments:
     user_id (str or None): None where a key was deleted whose owner is not known.
     session_id (str).
     reason (expire_sessions.reasons.EndReason).
-    context (dict): ``ip`` and ``user_agent`` of the login that caused it, where
-        one did; ``log_limit`` (int or None) where ``expire_check`` was asked.
+    context (expire_sessions.context.Context): ``ip`` and ``user_agent`` of the login
+        that caused it, where one did; ``limits`` where ``expire_check`` was asked.
 
 An end may be told twice, where two requests found it.
 """
