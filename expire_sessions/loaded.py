@@ -7,22 +7,33 @@ Only where a handler is connected: else nobody would look.
 
 import copy
 import weakref
-from typing import Any, Final
-
-from asgiref.local import Local
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 
 from expire_sessions.signals import expire_check
 
 __all__ = ["expect_user", "loaded_user", "note_user"]
 
-_here: Final = Local()
-"""Of this thread or task: the id that is expected, and what was loaded."""
+
+class Watch(NamedTuple):
+    """Who is watched for, in this thread or task."""
+
+    expected: str | None = None
+    """The user's id."""
+
+    found: tuple[Any, Any] | None = None
+    """A weak reference to the instance that was loaded, and a copy of it."""
+
+
+NOBODY: Final = Watch()
+
+_watch: Final = ContextVar("expire_sessions.loaded", default=NOBODY)
 
 
 def expect_user(user_id: str) -> None:
     """Watch for this user from here on, in this thread or task."""
     if expire_check.receivers:
-        _here.expected, _here.found = user_id, None
+        _watch.set(Watch(user_id))
 
 
 def note_user(*, instance: Any, **kwargs: object) -> None:
@@ -30,16 +41,17 @@ def note_user(*, instance: Any, **kwargs: object) -> None:
 
     Receives ``post_init`` of the user model.
     """
-    expected = getattr(_here, "expected", None)
+    expected = _watch.get().expected
     if expected is not None and instance._meta.pk.value_to_string(instance) == expected:
-        _here.found = weakref.ref(instance), copy.copy(instance)
+        _watch.set(Watch(expected, (weakref.ref(instance), copy.copy(instance))))
 
 
 def loaded_user(user_id: str) -> Any:
     """Return this user as it was loaded; None where it was not, or is gone by now."""
-    if getattr(_here, "expected", None) != user_id or _here.found is None:
+    expected, loaded = _watch.get()
+    if expected != user_id or loaded is None:
         return None
-    found, pristine = _here.found
+    found, pristine = loaded
     original = found()
     # One that was made by hand, and not read from the database, says nothing.
     if original is None or original._state.adding:  # noqa: SLF001 - documented

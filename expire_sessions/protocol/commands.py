@@ -59,18 +59,14 @@ def load(keys: Keys, session_key: str, interval: float | None) -> Command[Loaded
         interval: seconds between two marks; None: it is not marked, only looked for.
     """
     name = keys.payload(session_key)
-    words = ("EVALSHA", LOAD.digest, 1, name, session_key, _packed(keys, interval))
+    serves = NEVER if interval is None else int(interval * 1_000_000 * A_MARK_SERVES)
+    packed = keys.packed_affixes(serves)
+    words = ("EVALSHA", LOAD.digest, 1, name, session_key, packed)
     return Command(words, read_loaded, LOAD, partial(_read_unmarked, name))
 
 
 def _read_unmarked(name: str) -> Command[Loaded]:
     return Command(("GET", name), read_unmarked)
-
-
-def _packed(keys: Keys, interval: float | None) -> str:
-    serves = NEVER if interval is None else int(interval * 1_000_000 * A_MARK_SERVES)
-    head, tail = keys.index_affixes
-    return f"{head}\0{tail}\0{serves}"
 
 
 def exists(keys: Keys, session_key: str) -> Command[bool]:

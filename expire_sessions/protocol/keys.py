@@ -61,6 +61,7 @@ class Keys:
     ) -> None:
         self._make_key = make_key
         self._is_constant = is_constant
+        self._packed: dict[int, str] = {}
         self._affixes: Final = {
             prefix: _affixes_of(make_key, prefix)
             for prefix in (PAYLOAD, INDEX, MADE, MOVED, ENDED)
@@ -103,10 +104,15 @@ class Keys:
             return self._affixes[prefix]
         return _affixes_of(self._make_key, prefix)
 
-    @property
-    def index_affixes(self) -> tuple[str, str]:
-        """What comes before and after a user's quoted id in the name of an index."""
-        return self.affixes(INDEX)
+    def packed_affixes(self, serves: int) -> str:
+        """Return what load.lua takes: what is around a user's id, and a number."""
+        packed = self._packed.get(serves)
+        if packed is None:
+            head, tail = self.affixes(INDEX)
+            packed = f"{head}\0{tail}\0{serves}"
+            if self._is_constant:
+                self._packed[serves] = packed
+        return packed
 
     @property
     def every_index(self) -> str:

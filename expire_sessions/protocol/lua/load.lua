@@ -20,7 +20,7 @@ if not payload then return false end
 -- The id of the user, as JSON, MessagePack or pickle (from protocol 4) write it.
 local _, at = string.find(payload, "_auth_user_id", 1, true)
 if not at then return "0 " .. payload end
-local user = string.match(payload, '^"%s*:%s*"?([^"\\,}]*)', at + 1)
+local user = string.match(payload, '^"%s*:%s*"?([^"\\,}]*)', at + 1)  -- or a number
 if not user then
   local head = string.byte(payload, at + 1) or 0
   if head >= 160 and head < 192 then
@@ -43,13 +43,12 @@ local index = before .. user .. after
 
 -- What stands there may be no index: then it does not know this session.
 local newest = redis.pcall("ZREVRANGE", index, 0, 1, "WITHSCORES")
-local count, score = #newest / 2, newest[2]
+local score = newest[2]
 if newest[1] ~= me then
   score = newest[3] == me and newest[4] or newest[1] and redis.call("ZSCORE", index, me)
   if not score then return "0 " .. payload end
 end
-if count > 1 then count = redis.call("ZCARD", index) end
-local found = count .. " " .. payload
+local found = newest[3] and redis.call("ZCARD", index) .. " " .. payload or "1 " .. payload
 
 local time = redis.call("TIME")
 local seen = time[1] * 1000000 + time[2]
