@@ -47,6 +47,7 @@ class SessionStore(HeldStore):
         is_live = following is None or run(self._connection, following)
         return self._found(data if is_live else None)
 
+    @without_keys
     async def aload(self) -> dict[str, Any]:
         """See ``load``."""
         command = loading.command(self._held)
