@@ -48,6 +48,10 @@ class Answers:
         serves = time.monotonic() < until and handlers == _handlers()
         return limits if serves else None
 
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._answers = {}
+
     def add(self, user_id: str, limits: Limits) -> None:
         """Note an answer."""
         if not conf.touch_interval:

@@ -1,21 +1,24 @@
 """What an operation costs: round trips and queries, counted where they are sent."""
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth import login
 from django.core.cache import caches
 from django.http import HttpRequest
-from django.test import Client
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django_redis.client import DefaultClient
+from redis.asyncio.connection import AbstractConnection as AsyncConnection
 from redis.connection import AbstractConnection
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.sessions import UserSessions
-from expire_sessions.transport.connections import forget_connections
+from expire_sessions.signals import expire_check, superuser_handler
+from expire_sessions.transport.connections import connection_for, forget_connections
 from tests.asking import add_members, index_name, redis_client
 from tests.sessions import key_of
 from tests.sessions import sign_in as sign_in_store
@@ -142,6 +145,97 @@ def test_an_ordinary_request_makes_no_query(
     with django_assert_num_queries(0):
         assert browser.get("/set/x/1/").status_code == 200
         assert browser.get("/get/x/").content == b"1"
+
+
+def counted_send(
+    trips: Trips, send: Callable[..., Awaitable[None]]
+) -> Callable[..., Awaitable[None]]:
+    """Count what an async connection sends."""
+
+    async def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+        trips.sent += 1
+        await send(self, *args, **kwargs)
+
+    return counted
+
+
+@pytest.fixture
+def async_trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
+    """A counter on every async connection."""
+    counter = Trips()
+    counted = counted_send(counter, AsyncConnection.send_packed_command)
+    monkeypatch.setattr(AsyncConnection, "send_packed_command", counted)
+    return counter
+
+
+@pytest.mark.parametrize("is_due", [True, False])
+def test_an_async_load_is_one_round_trip_due_or_not(
+    ann: Any, store: SessionStore, async_trips: Trips, trips: Trips, is_due: bool
+) -> None:
+    add_members(ann, {str(store.session_key): 1})
+
+    async def count() -> tuple[int, int]:
+        await SessionStore().aexists("x" * 32)  # connects
+        if is_due:
+            connection_for("default").seen.forget()
+        before = async_trips.sent, trips.sent
+        assert await SessionStore(store.session_key).aload()
+        return async_trips.sent - before[0], trips.sent - before[1]
+
+    assert asyncio.run(count()) == (1, 0)
+    assert (last_seen(ann) > 1) is is_due
+
+
+def test_async_loads_of_one_turn_are_one_round_trip(
+    store: SessionStore, async_trips: Trips
+) -> None:
+    async def count() -> int:
+        await SessionStore().aexists("x" * 32)
+        before = async_trips.sent
+        loads = [SessionStore(store.session_key).aload() for _ in range(50)]
+        assert all(await asyncio.gather(*loads))
+        return async_trips.sent - before
+
+    assert asyncio.run(count()) == 1
+
+
+@pytest.mark.parametrize("site", ["", "/a"])
+def test_a_handler_costs_no_query_where_the_user_has_one_session(
+    ann: Any, sign_in: SignIn, django_assert_num_queries: Any, site: str
+) -> None:
+    """Not even one that looks at the user."""
+    browser = sign_in(ann)
+    expire_check.connect(superuser_handler)
+    try:
+        connection_for("default").seen.forget()
+        with django_assert_num_queries(0):
+            assert browser.get(f"{site}/set/x/1/").status_code == 200
+            assert browser.get(f"{site}/get/x/").content == b"1"
+    finally:
+        expire_check.disconnect(superuser_handler)
+
+
+@override_settings(EXPIRE_MAX_USERS=5)
+def test_a_handler_is_asked_once_in_an_interval(ann: Any) -> None:
+    """A login asks anew, whatever was answered before."""
+    asked: list[object] = []
+
+    def note(**kwargs: object) -> None:
+        asked.append(kwargs["sender"])
+
+    first, _ = sign_in_store(ann), sign_in_store(ann)
+    expire_check.connect(note)
+    try:
+        for number in range(3):
+            connection_for("default").seen.forget()
+            loaded = SessionStore(first.session_key)
+            loaded["x"] = number
+            loaded.save()
+        assert len(asked) == 1
+        sign_in_store(ann)
+        assert len(asked) == 2
+    finally:
+        expire_check.disconnect(note)
 
 
 def history_queries(queries: CaptureQueriesContext) -> list[str]:

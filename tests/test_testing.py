@@ -17,6 +17,7 @@ from django.test import override_settings
 from expire_sessions import guard
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.limits import Limits
 from expire_sessions.testing import clear_sessions, own_redis
 from expire_sessions.testing import server as server_module
 from expire_sessions.testing.server import Server, find_program, servers
@@ -97,6 +98,18 @@ def test_they_are_cleared_and_when_it_ends_too() -> None:
         client = servers.own().client
         assert client.dbsize() == 2, "the session, and the call that has made it"
     assert client.dbsize() == 0
+
+
+def test_what_the_process_knows_of_sessions_is_forgotten_with_them() -> None:
+    """The next test has another user 1."""
+    with own_redis():
+        connection = connection_for("default")
+        SessionStore().create()
+        connection.seen.add("a session", 60)
+        connection.answers.add("1", Limits(max_users=0, log_limit=None))
+        clear_sessions()
+        assert connection.seen.is_due("a session", 60)
+        assert connection.answers.get("1") is None
 
 
 def test_one_inside_of_another_changes_nothing() -> None:

@@ -12,6 +12,7 @@ from django_redis.cache import RedisCache
 from django_redis.client import SentinelClient
 
 from expire_sessions.testing.server import OwnRedisFactory, find_program, servers
+from expire_sessions.transport.connections import forget_sessions
 
 __all__ = ["clear_sessions", "own_redis", "start_over_in_worker"]
 
@@ -44,6 +45,7 @@ def clear_sessions() -> None:
     """Forget every session of this process. One round trip, none before the first."""
     if server := servers.started:
         server.client.flushall()
+        forget_sessions()
 
 
 def start_over_in_worker() -> None:

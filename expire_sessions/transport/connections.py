@@ -31,6 +31,7 @@ __all__ = [
     "Connection",
     "connection_for",
     "forget_connections",
+    "forget_sessions",
     "session_connection",
 ]
 
@@ -102,6 +103,13 @@ def connection_for(alias: str) -> Connection:
 def session_connection() -> Connection:
     """Return the connection of ``SESSION_CACHE_ALIAS``. See ``connection_for``."""
     return connection_for(settings.SESSION_CACHE_ALIAS)
+
+
+def forget_sessions() -> None:
+    """Forget what this process remembers of sessions: a test has emptied the server."""
+    for connection in [*_connections.values()]:
+        connection.seen.forget()
+        connection.answers.forget()
 
 
 def forget_connections() -> None:

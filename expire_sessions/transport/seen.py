@@ -49,6 +49,10 @@ class Seen:
             self._turned, self._young, self._old = now, {}, self._young
         self._young[key] = _interval(key, seconds)
 
+    def forget(self) -> None:
+        """Forget every session."""
+        self._young, self._old = {}, {}
+
 
 def _interval(key: str, seconds: float) -> int:
     """Return the number of the interval that a session is in; never 0."""

@@ -20,7 +20,8 @@ if not payload then return false end
 -- The id of the user, as JSON, MessagePack or pickle (from protocol 4) write it.
 local _, at = string.find(payload, "_auth_user_id", 1, true)
 if not at then return "0 " .. payload end
-local user = string.match(payload, '^"%s*:%s*"?([^"\\,}]*)', at + 1)  -- or a number
+local user = string.match(payload, '^"%s*:%s*"([^"\\]*)"', at + 1)
+  or string.match(payload, '^"%s*:%s*(%-?%d+)', at + 1)
 if not user then
   local head = string.byte(payload, at + 1) or 0
   if head >= 160 and head < 192 then
