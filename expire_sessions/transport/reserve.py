@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from typing import Any, Final
 
-from redis import ConnectionPool
+from redis import ConnectionPool, Redis
 from redis.sentinel import SentinelConnectionPool
 
 __all__ = ["Reserve", "reserve_for"]
@@ -18,6 +18,9 @@ __all__ = ["Reserve", "reserve_for"]
 LOOKED_AT: Final = 1.0
 """Seconds for which a connection need not be looked at again. What the pool does with
 one that comes back (another primary, new credentials) happens as often."""
+
+
+POOLS: Final = (ConnectionPool, SentinelConnectionPool)
 
 
 class Reserve:
@@ -63,9 +66,10 @@ def reserve_for(client: Any) -> Reserve | None:
 
     A pool that lets callers wait for a connection has to see each that is free.
     """
-    pool = getattr(client, "connection_pool", None)
-    is_usual = type(pool) in (ConnectionPool, SentinelConnectionPool)
-    return Reserve(pool) if is_usual and client.connection is None else None
+    if type(client) is not Redis or client.connection is not None:
+        return None
+    pool = client.connection_pool
+    return Reserve(pool) if type(pool) in POOLS else None
 
 
 _reserves: Final[weakref.WeakSet[Reserve]] = weakref.WeakSet()
