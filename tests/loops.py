@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from asgiref.sync import sync_to_async
@@ -26,6 +27,37 @@ def on_a_loop(act: Callable[[], Awaitable[T]]) -> T:
             await sync_to_async(connections.close_all)()
 
     return asyncio.run(main())
+
+
+class ServerLoop:
+    """A loop that stays, as a server's: each call runs on it to its end."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+
+    def __call__(self, awaitable: Awaitable[T]) -> T:
+        """Run something on the loop."""
+
+        async def main() -> T:
+            assert lane_of(connection_for("default")) is not None
+            return await awaitable
+
+        return self._runner.run(main())
+
+    def close(self) -> None:
+        """Close the loop, and the database connection of its thread."""
+        self._runner.run(sync_to_async(connections.close_all)())
+        self._runner.close()
+
+
+@contextmanager
+def server_loop() -> Iterator[ServerLoop]:
+    """Keep a loop while the block lasts."""
+    loop = ServerLoop()
+    try:
+        yield loop
+    finally:
+        loop.close()
 
 
 class Complaints(logging.Handler):

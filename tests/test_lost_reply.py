@@ -24,6 +24,7 @@ from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import index
 from tests.caches import other_cache
+from tests.loops import ServerLoop, server_loop
 from tests.proxy import Proxy
 from tests.sessions import live_ids, sign_in
 
@@ -43,12 +44,36 @@ BOUND = 60
 Repeat = Callable[[Callable[[], None], Script], None]
 
 
+def async_twin(call: Callable[[], Any], loop: ServerLoop) -> Callable[[], Any]:
+    """Return what calls the twin of a store's method; any other call stays."""
+    store = getattr(call, "__self__", None)
+    if not isinstance(store, SessionStore):
+        return call
+    twin = getattr(store, f"a{call.__name__}")
+    return lambda: loop(twin())
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(
+    request: pytest.FixtureRequest, transactional_db: None
+) -> Iterator[Callable[[Callable[[], Any]], Callable[[], Any]]]:
+    """Make the calls of a test sync, or async on a loop that stays."""
+    if request.param == "sync":
+        yield lambda call: call
+        return
+    with server_loop() as loop:
+        yield lambda call: async_twin(call, loop)
+
+
 @pytest.fixture(params=["the engine repeats", "the project repeats"])
-def repeat(request: pytest.FixtureRequest, proxy: Proxy, bob: Any) -> Iterator[Repeat]:
+def repeat(
+    request: pytest.FixtureRequest, proxy: Proxy, colour: Any, bob: Any
+) -> Iterator[Repeat]:
     """Go through the proxy, and lose the reply to a script once."""
     by_itself = request.param == "the engine repeats"
 
     def repeated(call: Callable[[], None], script: Script) -> None:
+        call = colour(call)
         proxy.lose_reply_to(script.digest.encode())
         if not by_itself:
             with pytest.raises(StoreUnavailable):
@@ -63,10 +88,11 @@ def repeat(request: pytest.FixtureRequest, proxy: Proxy, bob: Any) -> Iterator[R
 
 
 @pytest.fixture
-def losing(proxy: Proxy, bob: Any) -> Iterator[Callable[..., None]]:
+def losing(proxy: Proxy, colour: Any, bob: Any) -> Iterator[Callable[..., None]]:
     """Go through the proxy; a call may lose its reply, and the project knows of it."""
 
     def lose(call: Callable[[], object], script: Script) -> None:
+        call = colour(call)
         proxy.lose_reply_to(script.digest.encode())
         with pytest.raises(StoreUnavailable):
             call()

@@ -33,6 +33,7 @@ from expire_sessions.models import LoggedSession
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 from tests.asking import live_keys, lose_index, lose_payload, members, redis_client
+from tests.loops import ServerLoop, server_loop
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
@@ -84,6 +85,29 @@ class AsyncCalls(Calls):
     def __call__(self, store: SessionStore, method: str, *args: Any) -> Any:
         """Call the twin of a method."""
         return async_to_sync(getattr(store, f"a{method}"))(*args)
+
+
+class NativeCalls(AsyncCalls):
+    """The same on a loop that stays: there the engine asks Redis without a thread."""
+
+    def __init__(self, loop: ServerLoop) -> None:
+        self._loop = loop
+
+    def sign_in(self, user: Any) -> SessionStore:
+        """Log in as an async view does."""
+        request = HttpRequest()
+        store = request.session = SessionStore()
+
+        async def sign_in() -> None:
+            await alogin(request, user)
+            await store.asave()
+
+        self._loop(sign_in())
+        return store
+
+    def __call__(self, store: SessionStore, method: str, *args: Any) -> Any:
+        """Call the twin of a method."""
+        return self._loop(getattr(store, f"a{method}")(*args))
 
 
 class Rules(RuleBasedStateMachine):
@@ -308,14 +332,30 @@ class AsyncRules(Rules):
     call = AsyncCalls()
 
 
-@pytest.mark.parametrize("rules", [Rules, AsyncRules])
-def test_the_engine_follows_the_model(rules: type[Rules]) -> None:
+def follow_the_model(rules: type[Rules], examples: int) -> None:
     run_state_machine_as_test(
         rules,
         settings=settings(
-            max_examples=60 if rules is Rules else 25,
+            max_examples=examples,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_the_engine_follows_the_model() -> None:
+    follow_the_model(Rules, 60)
+
+
+def test_the_async_engine_follows_it_called_from_sync_code() -> None:
+    follow_the_model(AsyncRules, 10)
+
+
+def test_the_async_engine_follows_it_on_a_loop_that_stays() -> None:
+    with server_loop() as loop:
+
+        class NativeRules(Rules):
+            call = NativeCalls(loop)
+
+        follow_the_model(NativeRules, 30)
