@@ -53,12 +53,15 @@ def every_end_has_a_reason(user: Any) -> bool:
     return not silent and not rows.active().exclude(end_reason="").exists()
 
 
+@pytest.mark.parametrize("work", [workers.logins, workers.async_logins])
 @pytest.mark.parametrize("limit", [1, 3])
-def test_exactly_the_limit_survives_simultaneous_logins(ann: Any, limit: int) -> None:
+def test_exactly_the_limit_survives_simultaneous_logins(
+    ann: Any, limit: int, work: Callable[..., None]
+) -> None:
     barrier = workers.context.Barrier(PROCESSES)
     with Checker(str(ann.pk), limit) as checker:
         crowd = [
-            workers.start(workers.logins, ann.pk, limit, LOGINS // PROCESSES, barrier)
+            workers.start(work, ann.pk, limit, LOGINS // PROCESSES, barrier)
             for _ in range(PROCESSES)
         ]
         for process in crowd:
@@ -76,12 +79,14 @@ def test_exactly_the_limit_survives_simultaneous_logins(ann: Any, limit: int) ->
     assert rows.active().count() == limit
 
 
+@pytest.mark.parametrize("work", [workers.mixture, workers.async_mixture])
 @pytest.mark.parametrize("limit", [1, 3])
-def test_nothing_breaks_when_all_operations_race(ann: Any, limit: int) -> None:
+def test_nothing_breaks_when_all_operations_race(
+    ann: Any, limit: int, work: Callable[..., None]
+) -> None:
     with Checker(str(ann.pk), limit) as checker:
         crowd = [
-            workers.start(workers.mixture, ann.pk, limit, 100, seed)
-            for seed in range(PROCESSES)
+            workers.start(work, ann.pk, limit, 100, seed) for seed in range(PROCESSES)
         ]
         for process in crowd:
             process.join()
@@ -95,21 +100,20 @@ def test_nothing_breaks_when_all_operations_race(ann: Any, limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3])
 @pytest.mark.parametrize("heal", ["the next login", "clearsessions"])
+@pytest.mark.parametrize("work", [workers.forever, workers.async_forever])
 def test_processes_killed_at_random_leave_redis_right_and_the_history_to_heal(
-    ann: Any, limit: int, heal: str
+    ann: Any, limit: int, heal: str, work: Callable[..., None]
 ) -> None:
     draw = random.Random(limit)
     with Checker(str(ann.pk), limit) as checker:
-        crowd = [
-            workers.start(workers.forever, ann.pk, limit, seed) for seed in range(3)
-        ]
+        crowd = [workers.start(work, ann.pk, limit, seed) for seed in range(3)]
         for seed in range(20):
             # Not to wait for something: the moment of the kill is what is random.
             threading.Event().wait(draw.uniform(0.01, 0.08))
             victim = draw.randrange(len(crowd))
             crowd[victim].kill()
             crowd[victim].join()
-            crowd[victim] = workers.start(workers.forever, ann.pk, limit, 100 + seed)
+            crowd[victim] = workers.start(work, ann.pk, limit, 100 + seed)
         for process in crowd:
             process.kill()
             process.join()

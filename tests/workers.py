@@ -4,6 +4,7 @@ They are forked from a server process that has imported this module, which sets
 Django up on the database and the Redis of the test run.
 """
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -22,9 +23,10 @@ if not apps.ready:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import alogin, get_user_model
 from django.contrib.sessions.backends.base import UpdateError
 from django.db import connection
+from django.http import HttpRequest
 
 from expire_sessions import history
 from expire_sessions.backend import SessionStore
@@ -33,6 +35,7 @@ from expire_sessions.models import LoggedSessionQuerySet
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.session_keys import new_session_key
 from tests.asking import redis_client
+from tests.loops import on_a_loop
 from tests.sessions import sign_in
 
 TRIED = "tests:tried"
@@ -92,6 +95,87 @@ def mixture(pk: Any, limit: int, count: int, seed: int) -> None:
                 step(store)
                 if store.session_key:
                     keys.append(store.session_key)
+
+
+def async_logins(pk: Any, limit: int, count: int, barrier: Barrier) -> None:
+    """Sign in again and again, all at once on one event loop."""
+    user = user_of(pk)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(async_sign_in(user) for _ in range(count)))
+
+    with override_settings(EXPIRE_MAX_USERS=limit):
+        barrier.wait()
+        on_a_loop(all_at_once)
+
+
+def async_mixture(pk: Any, limit: int, count: int, seed: int) -> None:
+    """Do all that in random order, ten requests at once on one event loop."""
+    user, draw = user_of(pk), random.Random(seed)
+    keys: list[str] = []
+
+    async def request() -> None:
+        step = draw.choice([aload, asave, asave, arotate, aflush])
+        if not keys or draw.random() < 0.3:
+            keys.append(str((await async_sign_in(user)).session_key))
+            return
+        store = SessionStore(draw.choice(keys))
+        await step(store)
+        if store.session_key and store.session_key not in keys:
+            keys.append(store.session_key)
+
+    async def ten_at_once() -> None:
+        for _ in range(count // 10):
+            await asyncio.gather(*(request() for _ in range(10)))
+            del keys[:-20]
+
+    with override_settings(EXPIRE_MAX_USERS=limit, EXPIRE_TOUCH_INTERVAL=0):
+        on_a_loop(ten_at_once)
+
+
+async def async_sign_in(user: Any) -> SessionStore:
+    """Sign in as an async view does."""
+    request = HttpRequest()
+    store = request.session = SessionStore()
+    await alogin(request, user)
+    await store.asave()
+    return store
+
+
+async def aload(store: SessionStore) -> None:
+    """Read the session."""
+    await store.aget("x")
+
+
+async def asave(store: SessionStore) -> None:
+    """Write to the session; it may have ended since it was read."""
+    await store.aset("x", "y")
+    if not await store.ahas_key("_auth_user_id"):
+        await store.aflush()
+        return
+    try:
+        await store.asave()
+    except UpdateError:
+        await store.aflush()
+
+
+async def arotate(store: SessionStore) -> None:
+    """Give the session a new key."""
+    if await store.ahas_key("_auth_user_id"):
+        await store.acycle_key()
+
+
+async def aflush(store: SessionStore) -> None:
+    """End the session."""
+    store.remember_logout()
+    await store.aflush()
+
+
+def async_forever(  # pragma: no cover - is killed
+    pk: Any, limit: int, seed: int
+) -> None:
+    """Do all that on an event loop until killed."""
+    async_mixture(pk, limit, 1_000_000, seed)
 
 
 def visit(store: SessionStore) -> None:
