@@ -22,6 +22,8 @@ from unittest.mock import patch
 
 import redis
 from django.db import connection
+from redis.asyncio.client import Pipeline as AsyncPipeline
+from redis.asyncio.connection import AbstractConnection as AsyncConnection
 from redis.client import Pipeline
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -38,6 +40,7 @@ __all__ = [
     "Run",
     "Step",
     "Stuck",
+    "at_end",
     "every_script",
     "explore",
     "follow",
@@ -175,6 +178,8 @@ class _Player:
             while (act := self.orders.get()) is not None:
                 self._reports.put(_Finished(self._act(act)))
         finally:
+            for end in getattr(_local, "ends", []):
+                end()
             connection.close()
 
     def _act(self, act: Act) -> Any:
@@ -192,6 +197,12 @@ def _player() -> _Player | None:
     """Return the player of this thread; None in threads that are none."""
     player: _Player | None = getattr(_local, "player", None)
     return player
+
+
+def at_end(call: Callable[[], Any]) -> None:
+    """Have this thread do something when it ends, where it is an actor's."""
+    if _player():
+        _local.ends = [*getattr(_local, "ends", []), call]
 
 
 def gate(step: Step) -> None:
@@ -438,6 +449,12 @@ def _gates() -> Iterator[None]:
         ):
             replacement = _for_players(gated, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, replacement))
+        for owner, name, gated in (  # type: ignore[assignment]
+            (AsyncPipeline, "execute", _gated_async_pipeline),
+            (AsyncConnection, "send_packed_command", _guarded_async_send),
+        ):
+            replacement = _for_players(gated, getattr(owner, name))
+            stack.enter_context(patch.object(owner, name, replacement))
         drawn = SimpleNamespace(**{**vars(secrets), "choice": _choice})
         stack.enter_context(patch.object(session_keys, "secrets", drawn))
         yield
@@ -479,6 +496,25 @@ def _send(player: _Player, call: Act, commands: list[tuple[Any, ...]]) -> Any:
     if order == LOSE:
         raise RedisConnectionError(LOST)
     return reply
+
+
+async def _gated_async_pipeline(
+    player: _Player, call: Act, pipeline: Any, *args: Any
+) -> Any:
+    # Waiting here stops the whole event loop: there is nobody else on an actor's.
+    commands = [command for command, _ in pipeline.command_stack]
+    words = " | ".join(map(_words, commands))
+    writes = any(command[0] not in READS for command in commands)
+    order = player.pass_gate(Step("redis", words, writes=writes))
+    with player.ungated():
+        replies = await call()
+    if order == LOSE:
+        raise RedisConnectionError(LOST)
+    return replies
+
+
+async def _guarded_async_send(player: _Player, call: Act, *args: Any) -> Any:
+    return await _guarded_send(player, call)
 
 
 def _guarded_send(player: _Player, call: Act, *args: Any) -> Any:

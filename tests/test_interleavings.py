@@ -23,6 +23,7 @@ from expire_sessions.models import LoggedSession
 from expire_sessions.protocol.session_keys import session_id
 from tests.asking import index_name, payload_name, payload_of, put_payload, redis_client
 from tests.interleaved_actors import KINDS, Kind, Outcome, Stage, load
+from tests.interleaved_async import awaiting_actors
 from tests.interleaved_scenes import (
     Played,
     Scene,
@@ -185,6 +186,29 @@ def test_any_at_once(stage: Theatre, count: int) -> None:
     steps = sum(len(one.run.choices) for one in played)
     print(f"seed {SEED}: {len(played)} schedules of {count} actors, {steps} steps")  # noqa: T201 - to be seen with -s
     expect_no_violation(played)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_any_at_once_over_the_async_engine(stage: Theatre, count: int) -> None:
+    """Draw again, for actors that await what the others call."""
+    played = []
+    with awaiting_actors():
+        for n in range(MANY or 150):
+            draw = random.Random(f"async {SEED} {count} {n}")
+            played.append(stage.play(any_scene(draw, count), sample(draw)))
+    steps = sum(len(one.run.choices) for one in played)
+    print(f"seed {SEED}: {len(played)} async schedules of {count}, {steps} steps")  # noqa: T201 - to be seen with -s
+    expect_no_violation(played)
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_a_lost_reply_changes_nothing_in_async_either(
+    stage: Theatre, what: str
+) -> None:
+    with awaiting_actors():
+        for command in range(LOST_OF_ONE):
+            scene = scene_of(what, limit=1, own=("s1",), losing=Losing(0, command))
+            expect_no_violation([stage.play(scene, follow(""))])
 
 
 @pytest.mark.skipif(not ONE, reason="INTERLEAVING=<words> plays one schedule again.")
