@@ -1,5 +1,6 @@
 """Sessions on a Redis with replicas and sentinels: a failover signs nobody out."""
 
+import asyncio
 import re
 import threading
 import time
@@ -9,17 +10,19 @@ from typing import Any
 
 import pytest
 from django.test import Client, override_settings
+from redis import Redis
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.checks import check_cache, check_deployed_cache, check_server
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
 from expire_sessions.transport import timeouts
-from expire_sessions.transport.connections import forget_connections
+from expire_sessions.transport.connections import forget_connections, session_connection
+from expire_sessions.transport.loops import lane_of
 from expire_sessions.transport.timeouts import sentinels_of
 from tests.asking import redis_client
 from tests.found import ids
-from tests.sentinels import NAME, Sentinels
+from tests.sentinels import NAME, Sentinel, Sentinels
 from tests.sessions import sign_in
 
 A_WHILE = 30
@@ -126,6 +129,54 @@ def test_a_failover_signs_nobody_out(redis: Sentinels, ann: Any, bob: Any) -> No
         assert LoggedSession.objects.for_user(ann).active().count() == 2
 
 
+def clients_of(sentinel: Sentinel) -> int:
+    """Count the connections to a sentinel that are not of other sentinels."""
+    with Redis(port=sentinel.port) as client:
+        found = client.client_list(_type="normal")
+    return len([one for one in found if not one["name"].startswith("sentinel")])
+
+
+@pytest.mark.race
+@pytest.mark.django_db
+@pytest.mark.parametrize("break_it", ["kill", "freeze"])
+def test_with_time_enough_a_failover_is_no_error(
+    redis: Sentinels, ann: Any, break_it: str
+) -> None:
+    """A silent primary costs one time-out first; then the sentinels are asked anew."""
+    with override_settings(EXPIRE_TIMEOUT=AGAIN, **entry(redis)):
+        store = sign_in(ann)
+        redis.replicate()
+        getattr(redis.primary, break_it)()
+        assert SessionStore(store.session_key).load() == dict(store.items())
+        store["x"] = 1
+        store.save()
+        assert SessionStore(store.session_key)["x"] == 1
+
+
+@pytest.mark.race
+@pytest.mark.django_db
+@pytest.mark.parametrize("break_it", ["kill", "freeze"])
+def test_nor_is_it_for_the_async_engine(
+    redis: Sentinels, ann: Any, break_it: str
+) -> None:
+    with override_settings(EXPIRE_TIMEOUT=AGAIN, **entry(redis)):
+        store = sign_in(ann)
+        redis.replicate()
+        forget_connections()
+        before = clients_of(redis.sentinels[0])
+
+        async def load() -> None:
+            assert lane_of(session_connection()) is not None
+            assert await SessionStore(store.session_key).aload()
+            assert clients_of(redis.sentinels[0]) > before
+            getattr(redis.primary, break_it)()
+            loads = [SessionStore(store.session_key).aload() for _ in range(20)]
+            assert await asyncio.gather(*loads) == [dict(store.items())] * 20
+
+        asyncio.run(load())
+        assert clients_of(redis.sentinels[0]) <= before
+
+
 @pytest.mark.race
 @pytest.mark.django_db
 def test_primary_and_first_sentinel_may_be_silent_together(
@@ -152,7 +203,11 @@ def test_connections_that_are_forgotten_are_closed(redis: Sentinels) -> None:
         assert not SessionStore().exists("x" * 32)
         pool: Any = redis_client("sessions").connection_pool
         pools = [pool, *(each.connection_pool for each in sentinels_of(pool))]
-        made = [each for pool in pools for each in pool._available_connections]
+        made = [
+            each
+            for pool in pools
+            for each in [*pool._available_connections, *pool._in_use_connections]
+        ]
         assert len([each for each in made if each._sock]) == 2  # a sentinel, a server
         forget_connections()
         assert not [each for each in made if each._sock]
