@@ -150,6 +150,9 @@ def _log_unknown(live: Collection[Live]) -> None:
     ]
     # A transaction under way may hold one of them.
     LoggedSession.objects.bulk_create(rows, BATCH, ignore_conflicts=True)
+    # One that has moved meanwhile took its row along: this one would be a second.
+    if moved := _successors(rows):
+        LoggedSession.objects.active().filter(session_id__in=list(moved)).delete()
 
 
 def _follow(rows: list[LoggedSession]) -> dict[str, str]:
@@ -157,10 +160,14 @@ def _follow(rows: list[LoggedSession]) -> dict[str, str]:
 
     Returns the new id of each by the previous one. One round trip where there are none.
     """
-    connection = session_connection()
-    ids = [row.session_id for row in rows]
-    moved = run(connection, notes.successors(connection.keys, ids))
-    latest = {previous_id: ids[-1] for previous_id, ids in moved.items()}
+    latest = {previous_id: ids[-1] for previous_id, ids in _successors(rows).items()}
     for previous_id, new_id in latest.items():
         LoggedSession.objects.follow(previous_id, new_id)
     return latest
+
+
+def _successors(rows: list[LoggedSession]) -> dict[str, list[str]]:
+    """Return where rotations of this minute have moved the sessions of rows."""
+    connection = session_connection()
+    ids = [row.session_id for row in rows]
+    return run(connection, notes.successors(connection.keys, ids))

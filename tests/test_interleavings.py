@@ -211,6 +211,17 @@ def test_a_lost_reply_changes_nothing_in_async_either(
             expect_no_violation([stage.play(scene, follow(""))])
 
 
+def test_a_sweep_writes_no_second_row_for_a_session_that_moves(
+    stage: Theatre,
+) -> None:
+    """It found the session live and without a row, which had moved on with it."""
+    played = stage.replay(
+        "limit 2: s1 s2 | rotate twice s2, drop the user s1, sweep"
+        " | ACCCBBBBAAACCCCCCCCCAACCCCCC"
+    )
+    expect_no_violation([played])
+
+
 @pytest.mark.skipif(not ONE, reason="INTERLEAVING=<words> plays one schedule again.")
 def test_one_again(stage: Theatre) -> None:
     played = stage.replay(ONE)
