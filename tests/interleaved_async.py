@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pytest
+from django.db import connection
 
 from expire_sessions import receivers
 from expire_sessions.backend import SessionStore
@@ -20,7 +21,7 @@ from expire_sessions.transport import running
 from expire_sessions.transport.connections import connection_for
 from expire_sessions.transport.loops import lane_of
 from tests import interleaved_actors
-from tests.interleaving import at_end
+from tests.interleaving import at_end, gated_statement
 
 __all__ = ["AwaitingStore", "awaiting_actors"]
 
@@ -73,7 +74,12 @@ class AwaitingStore(SessionStore):
 
 def _here(function: Callable[..., T]) -> Callable[..., Awaitable[T]]:
     async def called(*args: Any) -> T:
-        return function(*args)
+        # In a coroutine Django has another connection than around it.
+        try:
+            with connection.execute_wrapper(gated_statement):
+                return function(*args)
+        finally:
+            connection.close()
 
     return called
 

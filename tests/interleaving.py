@@ -45,6 +45,7 @@ __all__ = [
     "explore",
     "follow",
     "gate",
+    "gated_statement",
     "letters",
     "same_keys",
     "sample",
@@ -173,7 +174,7 @@ class _Player:
 
     def _live(self) -> None:
         _local.player = self
-        connection.execute_wrappers.append(_gated_statement)
+        connection.execute_wrappers.append(gated_statement)
         try:
             while (act := self.orders.get()) is not None:
                 self._reports.put(_Finished(self._act(act)))
@@ -548,7 +549,7 @@ def every_script() -> list[Script]:
     return [found for found in vars(scripts).values() if isinstance(found, Script)]
 
 
-def _gated_statement(
+def gated_statement(
     execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
 ) -> Any:
     # Inside a transaction there is no gate: whoever waits there holds its locks, and
