@@ -129,6 +129,13 @@ def test_creating_rotating_and_ending_are_one_each(
     assert trips.during(store.flush) == 1
 
 
+def test_what_was_never_saved_costs_nothing_to_drop(trips: Trips) -> None:
+    fresh = SessionStore()
+    fresh.cycle_key()
+    assert fresh.session_key
+    assert trips.during(fresh.flush) == 0
+
+
 def test_listing_is_two_whatever_there_is_to_list(
     ann: Any, trips: Trips, settings: Any
 ) -> None:

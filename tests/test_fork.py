@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from expire_sessions.transport import connections
 from tests.loops import on_a_loop
 
 ROUNDS = 100
+SECONDS = 30
+"""Far more than a child takes."""
 
 
 def session(**data: object) -> str:
@@ -27,6 +30,7 @@ def in_a_child(act: Callable[[], None]) -> int:
     pid = os.fork()
     if pid:
         return pid
+    signal.alarm(SECONDS)  # a child that hangs ends, and says so by its exit code
     try:
         act()
     except BaseException:  # noqa: BLE001 - its parent sees the exit code

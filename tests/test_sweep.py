@@ -7,11 +7,13 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import override_settings
 
+from expire_sessions.backend import SessionStore
+from expire_sessions.exceptions import SweepIncomplete
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import listing
 from expire_sessions.protocol.listing import Page
 from expire_sessions.protocol.session_keys import session_id
-from expire_sessions.signals import expire_check, session_ended
+from expire_sessions.signals import expire_check, session_ended, sessions_swept
 from expire_sessions.transport.connections import connection_for
 from expire_sessions.transport.running import Call, Flow, run
 from tests.asking import (
@@ -159,3 +161,18 @@ def test_the_sweep_tells_of_each_end(ann: Any, told: Told) -> None:
     assert ended["session_id"] == session_id(str(store.session_key))
     assert ended["reason"] == "expired"
     assert swept == [(), None]
+
+
+def test_an_error_at_the_end_of_the_sweep_is_told_too(ann: Any) -> None:
+    """When all pages are done, what listens may look at the rest, and fail."""
+
+    def fail(*, live: Any, **kwargs: object) -> None:
+        if live is None:
+            raise RuntimeError("not today")
+
+    sessions_swept.connect(fail)
+    try:
+        with pytest.raises(SweepIncomplete, match="not today"):
+            SessionStore.sweep()
+    finally:
+        sessions_swept.disconnect(fail)
