@@ -204,6 +204,21 @@ def test_it_finds_the_index_under_every_prefix(prefix: str, settings: Any) -> No
     assert load().members == 1
 
 
+def around(key: str, prefix: str, version: int) -> str:
+    """Name keys with something on either side: a KEY_FUNCTION."""
+    return f"<{prefix}:{key}:{version}>"
+
+
+def test_it_finds_the_index_also_where_something_follows_the_name(
+    settings: Any,
+) -> None:
+    cache = settings.CACHES["default"]
+    settings.CACHES = {"default": {**cache, "KEY_FUNCTION": f"{__name__}.around"}}
+    keep(ENCODINGS["JSON"]("a:b"), "a:b")
+    assert load(interval=60).members == 1
+    assert seen("a:b") > 1
+
+
 def test_a_load_of_an_anonymous_session_marks_nothing_and_asks_once_a_minute() -> None:
     store = SessionStore()
     store["x"] = 1

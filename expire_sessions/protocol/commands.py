@@ -40,7 +40,7 @@ A_MARK_SERVES: Final = 0.1
 """The part of the touch interval for which a mark by another process will do. The page
 that sends ten requests to as many processes has its session marked once."""
 
-NEVER: Final = 2**62
+NEVER: Final = 10**16 - 1
 """Microseconds: any mark is younger."""
 
 
@@ -60,8 +60,8 @@ def load(keys: Keys, session_key: str, interval: float | None) -> Command[Loaded
     """
     name = keys.payload(session_key)
     serves = NEVER if interval is None else int(interval * 1_000_000 * A_MARK_SERVES)
-    packed = keys.packed_affixes(serves)
-    words = ("EVALSHA", LOAD.digest, 1, name, session_key, packed)
+    affixes = keys.packed_affixes(serves)
+    words = ("EVALSHA", LOAD.digest, 1, name, session_key, *affixes)
     return Command(words, read_loaded, LOAD, partial(_read_unmarked, name))
 
 

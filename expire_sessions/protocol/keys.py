@@ -61,7 +61,7 @@ class Keys:
     ) -> None:
         self._make_key = make_key
         self._is_constant = is_constant
-        self._packed: dict[int, str] = {}
+        self._packed: dict[int, tuple[str, ...]] = {}
         self._affixes: Final = {
             prefix: _affixes_of(make_key, prefix)
             for prefix in (PAYLOAD, INDEX, MADE, MOVED, ENDED)
@@ -104,12 +104,12 @@ class Keys:
             return self._affixes[prefix]
         return _affixes_of(self._make_key, prefix)
 
-    def packed_affixes(self, serves: int) -> str:
-        """Return what load.lua takes: what is around a user's id, and a number."""
+    def packed_affixes(self, serves: int) -> tuple[str, ...]:
+        """Return what load.lua takes: a number, and what is around a user's id."""
         packed = self._packed.get(serves)
         if packed is None:
             head, tail = self.affixes(INDEX)
-            packed = f"{head}\0{tail}\0{serves}"
+            packed = (f"{serves:016}{head}", tail) if tail else (f"{serves:016}{head}",)
             if self._is_constant:
                 self._packed[serves] = packed
         return packed
