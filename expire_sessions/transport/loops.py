@@ -85,10 +85,10 @@ class Lane:
         self._send()
 
     async def _round_trip(self, turn: Turn) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for words, _ in turn:
-            pipeline.execute_command(*words)
         try:
+            pipeline = self._client.pipeline(transaction=False)
+            for words, _ in turn:
+                pipeline.execute_command(*words)
             replies = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - it is for those who wait
             replies = [error] * len(turn)
