@@ -2,7 +2,7 @@
 
 import time
 
-__all__ = ["Occasion", "Rest"]
+__all__ = ["Occasion", "Pause"]
 
 
 class Occasion:
@@ -25,7 +25,7 @@ class Occasion:
         self._next = 0.0
 
 
-class Rest:
+class Pause:
     """Lasts so many seconds from when it began last, in each process."""
 
     def __init__(self, seconds: float) -> None:

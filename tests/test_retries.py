@@ -203,11 +203,11 @@ def test_a_server_that_lets_writes_wait_is_read_all_the_same(
     (record,) = [r for r in caplog.records if "marked seen" in r.getMessage()]
     assert "does not answer scripts" in record.getMessage()
     connection = connection_for("default")
-    assert connection.scripts_rest.lasts()
+    assert connection.scripts_pause.lasts()
     connection.seen.forget()
     assert act(key), "the next does not even try"
     admin.client_unpause()
-    connection.scripts_rest.end()
+    connection.scripts_pause.end()
     connection.seen.forget()
     add_members(ann, {key: 1})
     assert act(key)

@@ -75,7 +75,7 @@ def expire(session: HeldSession, *, must_create: bool) -> Flow[None]:
         yield from end(session, session.key, EndReason.EXPIRED)
     ):
         raise UpdateError
-    session.start_over()
+    session.forget()
 
 
 def end_all_of(

@@ -78,7 +78,7 @@ def place(
     session.unfinished.done(SAVE)
     if saved.outcome is Outcome.UNFIT:
         yield from _not_placed(session, mode, user_id)
-    session.hold(user_id, payload)
+    session.remember(user_id, payload)
     if user_id is not None:
         yield from _placed(session, user_id, saved, limits)
 

@@ -98,7 +98,7 @@ class HeldSession:
         left = self._unfinished
         return left is not None and (left.next_key is not None or left.has(TRIM))
 
-    def hold(self, user_id: str | None, payload: bytes | None) -> None:
+    def remember(self, user_id: str | None, payload: bytes | None) -> None:
         """Note whose session is in Redis, and what was read or written there."""
         self.known = Known(user_id, payload)
         self._forget_move()
@@ -107,7 +107,7 @@ class HeldSession:
         """Note that this process has marked the session seen."""
         self.connection.seen.add(str(self.key), conf.touch_interval)
 
-    def start_over(self) -> None:
+    def forget(self) -> None:
         """Know nothing of a session in Redis."""
         self.known = NOTHING
         self.announced = replace(self.announced, reason=EndReason.FLUSHED)
@@ -115,7 +115,7 @@ class HeldSession:
 
     def draw_key(self) -> None:
         """Go on under a new key, which the next save writes."""
-        self.start_over()
+        self.forget()
         self.unfinished.done(SAVE)
         self.key = new_session_key()
         self.known = Known(is_new=True)
@@ -128,7 +128,7 @@ class HeldSession:
 
     def become_anonymous(self) -> None:
         """Go on without a session: it has ended."""
-        self.start_over()
+        self.forget()
         self.key = None
 
     def decoded(self, payload: bytes | None) -> dict[str, Any] | None:

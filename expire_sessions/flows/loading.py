@@ -29,7 +29,7 @@ def command(session: HeldSession) -> Command[Loaded] | None:
     if key is None or session.known.is_new:
         return None
     interval = conf.touch_interval
-    if connection.seen.is_due(key, interval) and not connection.scripts_rest.lasts():
+    if connection.seen.is_due(key, interval) and not connection.scripts_pause.lasts():
         return commands.load(connection.keys, key, interval)
     return commands.read(connection.keys, key)
 
@@ -47,7 +47,7 @@ def taken(
     if data is None:
         return None, None
     user_id = user_id_in(data)
-    session.hold(user_id, loaded.payload)
+    session.remember(user_id, loaded.payload)
     if user_id is not None:
         expect_user(user_id)
     if loaded.members is None:

@@ -76,7 +76,7 @@ def _rotate(
 def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
     previous_id, user_id = session.id, session.known.user_id
     session.key = new
-    session.hold(user_id, payload)
+    session.remember(user_id, payload)
     if user_id is None:
         return
     session.mark_seen()
@@ -97,5 +97,5 @@ def _join(session: HeldSession, key: str, payload: bytes) -> Data:
         session.become_anonymous()
         return {}
     session.key = key
-    session.hold(session.known.user_id, payload)
+    session.remember(session.known.user_id, payload)
     return data

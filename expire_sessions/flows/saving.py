@@ -69,7 +69,7 @@ class OrdinarySave:
         if not members:
             raise UpdateError
         session = self._session
-        session.hold(self._user_id, self._payload)
+        session.remember(self._user_id, self._payload)
         if self._user_id is None:
             return None
         session.mark_seen()

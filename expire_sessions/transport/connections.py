@@ -16,7 +16,7 @@ from django.conf import settings
 from expire_sessions.guard import refuse_shared_redis
 from expire_sessions.installed import refuse_without_app
 from expire_sessions.limits import Answers
-from expire_sessions.occasions import Rest
+from expire_sessions.occasions import Pause
 from expire_sessions.protocol.keys import Keys
 from expire_sessions.transport.redis_caches import (
     close,
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-SCRIPTS_REST: Final = 10
+SCRIPTS_PAUSE: Final = 10
 """Seconds. The first load to meet a server that lets writes wait has to find it out."""
 
 
@@ -56,7 +56,7 @@ class Connection:
     seen: Seen = field(default_factory=Seen)
     answers: Answers = field(default_factory=Answers)
 
-    scripts_rest: Rest = field(default_factory=lambda: Rest(SCRIPTS_REST))
+    scripts_pause: Pause = field(default_factory=lambda: Pause(SCRIPTS_PAUSE))
     """The server has not answered a script: nothing is marked meanwhile."""
 
     reserve: Reserve | None = None

@@ -68,7 +68,7 @@ class Failures:
         if isinstance(error, NoScriptError | ReadOnlyError):
             return self._after_answer(asked, error)
         if isinstance(error, NoAnswer) and asked.otherwise is not None:
-            self._connection.scripts_rest.begin()
+            self._connection.scripts_pause.begin()
             return Again(asked.otherwise(), anew=True)
         if isinstance(error, NoConnection | NoAnswer) and not isinstance(
             error, AuthenticationError | AuthorizationError
