@@ -63,7 +63,7 @@ class Answers:
 
 
 def _handlers() -> list[object]:
-    return [lookup_key for lookup_key, *_ in expire_check.receivers]
+    return [receiver for _, receiver, *_ in expire_check.receivers]
 
 
 if TYPE_CHECKING:  # it takes a parameter in the stubs alone

@@ -28,7 +28,7 @@ from expire_sessions.loaded import note_user
 from expire_sessions.models import LoggedSession
 from expire_sessions.models.rows import own_savepoint
 from expire_sessions.reasons import EndReason
-from expire_sessions.transport.connections import forget_connections
+from expire_sessions.transport.connections import forget_connections, forget_sessions
 from expire_sessions.users import pk_of, user_id_of
 
 __all__ = ["connect"]
@@ -77,6 +77,7 @@ def read_settings_again(*, setting: str, **kwargs: object) -> None:
         forget_connections()
     if setting in KNOWN:
         conf.forget()
+        forget_sessions()
 
 
 def _beside_the_loop(write: Callable[..., None]) -> Callable[..., None]:

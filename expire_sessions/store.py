@@ -3,8 +3,9 @@
 It imports without the app registry.
 """
 
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
@@ -51,6 +52,11 @@ class HeldStore(SessionBase):
         self._held = HeldSession(self._connection, type(self), session_key)
         self.accessed = False
         self.modified = False
+
+    def __copy__(self) -> Self:
+        clone = type(self).__new__(type(self))
+        vars(clone).update(vars(self), _held=copy(self._held))
+        return clone
 
     @cached_property
     def serializer(self) -> Any:

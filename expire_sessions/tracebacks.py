@@ -8,6 +8,7 @@ the frames above say who asked.
 
 import functools
 import inspect
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar, cast
 
@@ -56,9 +57,10 @@ def _without_keys_async(
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await method(*args, **kwargs)
-        except StoreUnavailable as error:
-            unavailable = error.with_traceback(None)
+        except (StoreUnavailable, CancelledError) as error:
+            # A time-out of the project shows where it was cancelled.
+            bare = error.with_traceback(None)
         del args, kwargs
-        raise unavailable
+        raise bare
 
     return wrapper

@@ -11,6 +11,7 @@ from django.test import Client, override_settings
 
 from example_project.redis_server import RedisServer
 from expire_sessions import signals
+from expire_sessions.transport import exchanging
 from expire_sessions.transport.connections import forget_connections
 from tests.asking import redis_client
 from tests.caches import other_cache
@@ -45,6 +46,12 @@ def no_retries() -> Iterator[None]:
     """Let an outage be an error at once, as after ``EXPIRE_TIMEOUT``."""
     with override_settings(EXPIRE_TIMEOUT=0):
         yield
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody look on, also where another test has installed Sentry for good."""
+    monkeypatch.setattr(exchanging, "EXECUTE", redis.Redis.execute_command)
 
 
 @pytest.fixture

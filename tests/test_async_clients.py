@@ -78,7 +78,13 @@ class Pool(redis.ConnectionPool):
     """A pool class of the project."""
 
 
+def greet(connection: Any) -> None:
+    """Do what a project does at each new connection."""
+    connection.on_connect()
+
+
 THREADS: dict[str, dict[str, Any]] = {
+    "its own greeting": {"CONNECTION_POOL_KWARGS": {"redis_connect_func": greet}},
     "connection class": {"CONNECTION_POOL_KWARGS": {"connection_class": Connection}},
     "pool class": {"CONNECTION_POOL_CLASS": f"{__name__}.Pool"},
 }

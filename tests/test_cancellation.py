@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
 from expire_sessions.transport import running
-from tests.asking import live_keys
+from tests.asking import live_keys, redis_client
 from tests.loops import Complaints, on_a_loop
 from tests.sessions import sign_in
 
@@ -113,6 +113,27 @@ def test_a_login_that_is_cancelled_in_its_save_is_whole(ann: Any) -> None:
     assert key != first.session_key
     rows = LoggedSession.objects.order_by("pk").values_list("end_reason", flat=True)
     assert list(rows) == ["evicted", ""]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("operation", [enter, rotate, leave])
+def test_what_comes_next_does_not_meet_it_half_done(
+    ann: Any, operation: Operation, turns: int
+) -> None:
+    """A caller that was cancelled waits for the flow, and may use its store again."""
+    store = sign_in(ann)
+
+    async def cancel() -> None:
+        await store.aget("x")
+        await cancelled_after(turns, operation(store, ann))
+        assert not running._running
+        await store.aflush()
+        await store.aset("x", 1)
+        await store.asave()
+        assert await SessionStore(store.session_key).aget("x") == 1
+
+    on_a_loop(cancel)
+    assert redis_client().keys("*None*") == []
 
 
 def test_a_store_goes_on_after_a_save_that_was_cancelled(ann: Any) -> None:

@@ -3,6 +3,7 @@
 Each case is written once, for an ``Api`` that calls the one or the other.
 """
 
+import copy
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -481,6 +482,15 @@ def test_a_new_store_is_what_a_new_session_base_is(key: str | None) -> None:
     for name in {*names, "session_key", "_session_key"}:
         assert getattr(ours, name) == getattr(theirs, name)
     assert ours.decode(ours.encode({"a": 1})) == {"a": 1}
+
+
+def test_a_copy_goes_its_own_way(session: Api) -> None:
+    session.set("x", 1)
+    session.save()
+    clone = copy.copy(session.store)
+    type(session)(clone).flush()
+    assert clone.session_key is None
+    assert session.store.session_key is not None
 
 
 def test_the_name_in_the_cache_is_djangos(session: Api) -> None:

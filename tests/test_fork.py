@@ -12,6 +12,8 @@ from expire_sessions.backend import SessionStore
 from expire_sessions.transport import connections
 from tests.loops import on_a_loop
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 ROUNDS = 100
 SECONDS = 30
 """Far more than a child takes."""

@@ -1,5 +1,6 @@
 """Whatever a handler of expire_check does: nobody is let in or signed out by it."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,9 +9,11 @@ from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import InvalidLimits
+from expire_sessions.limits import Answers, Limits
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
+from tests.loops import on_a_loop
 from tests.sessions import ids, live_ids, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +104,72 @@ def test_none_from_a_handler_is_no_limit(ann: Any) -> None:
     finally:
         expire_check.disconnect(handler)
     assert len(UserSessions(ann).list()) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@override_settings(EXPIRE_MAX_USERS=2)
+@pytest.mark.parametrize("site", ["", "/a"])
+def test_a_handler_that_runs_out_of_items_is_a_failure_like_any_other(
+    ann: Any, site: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """next() without a default raises what means another thing in a generator."""
+    store, _ = sign_in(ann), sign_in(ann)
+
+    def find(**kwargs: object) -> None:
+        next(iter(()))
+
+    async def save() -> None:
+        await store.aset("x", 1)
+        await asyncio.wait_for(store.asave(), 60)
+
+    expire_check.connect(find)
+    try:
+        if site:
+            on_a_loop(save)
+        else:
+            store["x"] = 1
+            store.save()
+        assert "StopIteration" in caplog.text
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            sign_in(ann)
+    finally:
+        expire_check.disconnect(find)
+
+
+@override_settings(EXPIRE_TOUCH_INTERVAL=60)
+def test_an_answer_is_forgotten_when_a_setting_changes(ann: Any) -> None:
+    def look(**kwargs: object) -> None:
+        """Ask, and change nothing."""
+
+    with override_settings(EXPIRE_MAX_USERS=0):
+        first, second = sign_in(ann), sign_in(ann)
+    expire_check.connect(look)
+    try:
+        with override_settings(EXPIRE_MAX_USERS=0):
+            second["x"] = 1
+            second.save()
+        with override_settings(EXPIRE_MAX_USERS=1):
+            second.save()
+    finally:
+        expire_check.disconnect(look)
+    assert not SessionStore().exists(first.session_key)
+
+
+def test_the_answer_of_one_handler_is_not_that_of_the_next() -> None:
+    answers = Answers()
+
+    def connect_another() -> None:
+        def handler(**kwargs: object) -> None:
+            """One of many, at whatever address the last one had."""
+
+        expire_check.connect(handler, weak=False, dispatch_uid="one")
+
+    connect_another()
+    answers.add("1", Limits(max_users=0, log_limit=None))
+    assert answers.get("1") is not None
+    expire_check.disconnect(dispatch_uid="one")
+    connect_another()
+    try:
+        assert answers.get("1") is None
+    finally:
+        expire_check.disconnect(dispatch_uid="one")

@@ -69,6 +69,15 @@ def test_the_session_is_marked_in_the_index_of_its_user(
     assert seen(user_id) > 1
 
 
+@pytest.mark.parametrize("length", [31, 32, 36, 255])
+def test_a_long_id_is_found_in_message_pack_too(length: int) -> None:
+    """From 32 bytes on it is written in another way: a UUID has 36."""
+    user_id = "u" * length
+    head = bytes([0xA0 + length]) if length < 32 else bytes([0xD9, length])
+    keep(b"\x81\xad_auth_user_id" + head + user_id.encode(), user_id)
+    assert load().members == 1
+
+
 @pytest.mark.parametrize("user_id", [7, -7])
 def test_an_id_may_be_a_number_in_json(user_id: int) -> None:
     keep(json.dumps({"_auth_user_id": user_id, "a": 1}).encode(), str(user_id))

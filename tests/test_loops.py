@@ -88,7 +88,7 @@ def test_a_loop_that_closes_no_generators_is_forgotten_by_the_next() -> None:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(SessionStore(key).aload())
     (entry,) = loops._loops.values()
-    (lane,) = entry.lanes.values()
+    ((_, lane),) = entry.lanes.values()
     assert lane is not None
     loop.run_until_complete(lane.close())
     loop.close()

@@ -17,6 +17,7 @@ from example_project.redis_server import VARIABLE, RedisServer
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
 from expire_sessions.flows import loading
+from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import Command
 from expire_sessions.sessions import UserSessions
 from expire_sessions.transport import failures, reserve
@@ -27,6 +28,8 @@ from tests.caches import entry, other_cache
 from tests.loops import on_a_loop
 from tests.sessions import sign_in
 from tests.threads import all_at_once
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 LONG = override_settings(EXPIRE_TIMEOUT=60)
 """More than anything here takes, also on a busy machine."""
@@ -123,6 +126,35 @@ def test_what_will_not_change_is_not_tried_again(
     assert isinstance(raised.value, StoreRefused) is isinstance(
         error, redis.ResponseError
     )
+
+
+def test_a_load_is_asked_for_less_only_where_it_was_asked(clock: Clock) -> None:
+    connection = connection_for("default")
+    asked = commands.load(connection.keys, "k" * 32, 60)
+    with override_settings(EXPIRE_TIMEOUT=0):
+        found = Failures(connection, clock.now)
+        with pytest.raises(StoreUnavailable):
+            found.next_try(asked, redis.TimeoutError("Timeout connecting to server"))
+        assert not connection.scripts_pause.lasts()
+        again = found.next_try(asked, redis.TimeoutError("Timeout reading from socket"))
+    assert again.asked.words[0] == "GET"  # type: ignore[union-attr]
+    assert connection.scripts_pause.lasts()
+
+
+@pytest.mark.django_db
+def test_a_load_that_meets_a_replica_connects_anew(
+    own_server: RedisServer, ann: Any
+) -> None:
+    """It may be a primary that was demoted: its name leads elsewhere by now."""
+    store = sign_in(ann)
+    add_members(ann, {str(store.session_key): 1})  # the mark is not young
+    made = int(redis_client().info("stats")["total_connections_received"])
+    with redis.Redis(unix_socket_path=str(own_server.socket)) as admin:
+        admin.replicaof("127.0.0.1", "1")
+        connection_for("default").seen.forget()
+        assert SessionStore(store.session_key).load()
+        now = int(admin.info("stats")["total_connections_received"])
+    assert now > made + 1
 
 
 def test_a_primary_that_is_none_any_more_is_left_once(clock: Clock) -> None:

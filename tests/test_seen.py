@@ -1,5 +1,6 @@
 """Which sessions a process has marked seen: once in an interval, not all at once."""
 
+import os
 from itertools import pairwise
 
 import pytest
@@ -48,6 +49,23 @@ def test_a_session_is_due_once_in_an_interval(clock: Clock) -> None:
 def test_sessions_are_due_at_different_times(clock: Clock) -> None:
     first = {key: marks(Seen(), clock, key, 60)[1] % 60 for key in KEYS[:100]}
     assert len(set(first.values())) > 20
+
+
+def test_two_processes_mark_a_session_at_different_times() -> None:
+    """Also where one is a fork of the other: they have the same hashes."""
+    readers: list[int] = []
+    for _ in range(4):
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.write(writer, str(seen._salt).encode())
+            os._exit(0)
+        os.close(writer)
+        readers.append(reader)
+    salts = [int(os.read(reader, 100)) for reader in readers]
+    for reader in readers:
+        os.wait()
+        os.close(reader)
+    assert len({seen._salt, *salts}) > 2
 
 
 def test_of_many_sessions_few_are_due_in_one_second(clock: Clock) -> None:

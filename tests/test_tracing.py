@@ -88,6 +88,26 @@ def test_a_client_of_the_project_reads_and_writes_payloads(ann: Any) -> None:
         assert on_a_loop(SessionStore(store.session_key).aload)
 
 
+def test_who_begins_to_trace_finds_a_connection_free(
+    ann: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are kept at hand go back to the pool."""
+    changed = options(CONNECTION_POOL_KWARGS={"max_connections": 1})
+    with override_settings(CACHES=changed):
+        key = sign_in(ann).session_key
+        execute: Any = redis.Redis.execute_command
+
+        def traced(self: Any, *args: Any, **options: Any) -> Any:
+            return execute(self, *args, **options)
+
+        monkeypatch.setattr(redis.Redis, "execute_command", traced)
+        assert SessionStore(key).load()
+        monkeypatch.undo()
+        with override_settings(EXPIRE_TIMEOUT=0):
+            assert SessionStore(key).load()
+        assert on_a_loop(SessionStore(key).aload)
+
+
 def test_an_error_of_the_program_is_not_one_of_redis(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -19,6 +19,9 @@ __all__ = ["command", "taken"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
+REPLICA: Final = "read only replica"
+"""What Redis says it is, where it takes no writes for that."""
+
 refused_marks: Final = Occasion(seconds=60)
 """When a session that could not be marked seen is logged: not at every request."""
 
@@ -53,6 +56,9 @@ def taken(
     if loaded.members is None:
         return data, None  # this process has marked it lately
     if user_id is not None and not loaded.members:
+        return data, _marked(session, _join_index(session))
+    if loaded.refusal is not None and REPLICA in loaded.refusal:
+        # Perhaps a primary until now: a save finds the new one, by a new connection.
         return data, _marked(session, _join_index(session))
     session.mark_seen()
     if loaded.refusal is not None:

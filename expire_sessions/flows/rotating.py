@@ -52,8 +52,8 @@ def finish_rotation(
 def _rotate(
     session: HeldSession, data: Mapping[str, Any], age: int
 ) -> Flow[Data | None]:
+    payload = session.encoded(data)  # what cannot be encoded fails without a new key
     new, user_id = session.next_key(), session.known.user_id
-    payload = session.encoded(data)
     found = yield from ask(
         commands.rotate(
             session.connection.keys,

@@ -66,7 +66,7 @@ def async_client(client: Any) -> Any:
     if type(client) is not redis.Redis or type(pool) not in POOLS:
         return None
     kind = TWINS.get(pool.connection_class)
-    if kind is None:
+    if kind is None or pool.connection_kwargs.get("redis_connect_func"):
         return None
     try:
         twin = _twin_of(pool, kind)

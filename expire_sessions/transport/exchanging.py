@@ -5,9 +5,7 @@ from typing import Any, Final
 
 import redis.client
 from redis import Redis
-from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as NoAnswer
 
 from expire_sessions.conf import conf
 from expire_sessions.protocol.asking import Asked, Batch
@@ -18,7 +16,10 @@ __all__ = ["replies"]
 
 
 def replies(connection: Connection, asked: Asked[Any], now: float) -> Any:
-    """Return the reply to a command, or those to a batch, as redis-py reads them.
+    """Return the reply to a command, or those to a batch.
+
+    As they come over the wire, or as the client's callbacks make them: readers know
+    both.
 
     Args:
         now: by the monotonic clock.
@@ -30,6 +31,8 @@ def replies(connection: Connection, asked: Asked[Any], now: float) -> Any:
     reserve = connection.reserve
     # A connection at hand may have been closed meanwhile, and needs the second try.
     if reserve is None or not conf.timeout or Redis.execute_command is not EXECUTE:
+        if reserve is not None:
+            reserve.hand_back()  # the client takes its connections from the pool
         return _by_client(connection.client, asked)
     return _by_reserve(reserve, asked, now)
 
@@ -48,7 +51,7 @@ trip on loopback. A pool and its connections are as public, and do without."""
 
 
 def _by_client(client: Any, asked: Asked[Any]) -> Any:
-    """Ask in redis-py's own way, for a tracer or a client class of the project."""
+    """Ask in redis-py's own way: for a tracer, or where nothing is tried again."""
     if not isinstance(asked, Batch):
         return client.execute_command(*asked.words)
     pipeline = client.pipeline(transaction=False)
@@ -58,7 +61,7 @@ def _by_client(client: Any, asked: Asked[Any]) -> Any:
 
 
 def _by_reserve(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
-    connection, looked_at = _connected(reserve, now)
+    connection, looked_at = reserve.take(now)
     try:
         if isinstance(asked, Batch):
             reply = _exchanged_batch(connection, asked)
@@ -73,14 +76,6 @@ def _by_reserve(reserve: Reserve, asked: Asked[Any], now: float) -> Any:
         raise
     reserve.give_back(connection, looked_at)
     return reply
-
-
-def _connected(reserve: Reserve, now: float) -> tuple[Any, float]:
-    try:
-        return reserve.take(now)
-    except NoAnswer as error:
-        # Nothing was asked yet: to ask for less would not help.
-        raise NoConnection(str(error)) from error
 
 
 def _exchanged_batch(connection: Any, batch: Batch[Any]) -> list[Any]:

@@ -33,6 +33,10 @@ LONGEST_PAUSE: Final = 0.5
 """Seconds. A failover takes a few; who waits for it should not all ask at once."""
 
 
+CONNECTING: Final = "connecting"
+"""What redis-py says of the time-out of a connection, and not of that of a reply."""
+
+
 class Again(NamedTuple):
     """How an operation is tried again."""
 
@@ -67,7 +71,9 @@ class Failures:
         """
         if isinstance(error, NoScriptError | ReadOnlyError):
             return self._after_answer(asked, error)
-        if isinstance(error, NoAnswer) and asked.otherwise is not None:
+        # Where no connection was made in time, nothing was asked yet.
+        is_silent = isinstance(error, NoAnswer) and CONNECTING not in str(error)
+        if is_silent and asked.otherwise is not None:
             self._connection.scripts_pause.begin()
             return Again(asked.otherwise(), anew=True)
         if isinstance(error, NoConnection | NoAnswer) and not isinstance(

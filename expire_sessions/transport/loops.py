@@ -35,8 +35,9 @@ class Lane:
     """
 
     def __init__(self, connection: Connection, client: Any) -> None:
-        self.connection = connection
         self._client = client
+        most = getattr(connection.client.connection_pool, "max_connections", None)
+        self._most = min(MOST_AT_ONCE, most or MOST_AT_ONCE)
         self._loop = asyncio.get_running_loop()
         self._waiting: Turn = []
         self._under_way: set[asyncio.Task[None]] = set()
@@ -74,7 +75,7 @@ class Lane:
         return reply
 
     def _send(self) -> None:
-        if self._waiting and len(self._under_way) < MOST_AT_ONCE:
+        if self._waiting and len(self._under_way) < self._most:
             turn, self._waiting = self._waiting, []
             task = self._loop.create_task(self._round_trip(turn))
             self._under_way.add(task)
@@ -108,7 +109,7 @@ class Lane:
 @dataclass(slots=True)
 class _Loop:
     loop: asyncio.AbstractEventLoop
-    lanes: dict[str, Lane | None] = field(default_factory=dict)
+    lanes: dict[str, tuple[Connection, Lane | None]] = field(default_factory=dict)
     closing: set[asyncio.Task[None]] = field(default_factory=set)
     guard: AsyncGenerator[None, None] | None = None
 
@@ -129,8 +130,8 @@ def lane_of(connection: Connection) -> Lane | None:
         if _lives_for_one_call(loop):
             return None
         entry = _enter(loop)
-    lane = entry.lanes.get(connection.alias)
-    if lane is not None and lane.connection is connection:
+    known, lane = entry.lanes.get(connection.alias, (None, None))
+    if known is connection:
         return lane
     if lane is not None:  # the settings have changed
         task = loop.create_task(lane.close())
@@ -138,7 +139,7 @@ def lane_of(connection: Connection) -> Lane | None:
         task.add_done_callback(entry.closing.discard)
     client = async_client(connection.client)
     lane = None if client is None else Lane(connection, client)
-    entry.lanes[connection.alias] = lane
+    entry.lanes[connection.alias] = connection, lane
     return lane
 
 
@@ -163,6 +164,6 @@ async def _close_with_loop(entry: _Loop) -> AsyncGenerator[None, None]:
         yield
     finally:
         _loops.pop(id(entry.loop), None)
-        for lane in entry.lanes.values():
+        for _, lane in entry.lanes.values():
             if lane is not None:
                 await lane.close()

@@ -51,6 +51,11 @@ class Reserve:
         connection.disconnect()
         self._pool.release(connection)
 
+    def hand_back(self) -> None:
+        """Give all that is kept here back to the pool."""
+        while self._spare:
+            self._pool.release(self._spare.pop()[0])
+
     def empty(self) -> None:
         """Close all that is kept here."""
         while self._spare:

@@ -29,10 +29,18 @@ class Call(Generic[T]):
     In async it runs in the thread that Django's own sync code would run in.
     """
 
-    __slots__ = ("function",)
+    __slots__ = ("_function",)
 
     def __init__(self, function: Callable[[], T]) -> None:
-        self.function = function
+        self._function = function
+
+    def __call__(self) -> T:
+        """Do it."""
+        try:
+            return self._function()
+        except StopIteration as error:
+            # Thrown into a generator, or out of a thread, it would mean something else.
+            raise RuntimeError(f"A handler raised {error!r}.") from error
 
 
 Flow: TypeAlias = Generator[Asked[Any] | Call[Any], Any, T]
@@ -97,16 +105,21 @@ def run(connection: Connection, flow: Flow[T]) -> T:
 
 
 async def arun(connection: Connection, flow: Flow[T]) -> T:
-    """Run a flow as ``run`` does. Cancelled, it goes on to its end all the same.
+    """Run a flow as ``run`` does. Cancelled, it comes to its end first.
 
-    A login that has its place has to say so, whoever still waits for it.
+    A login that has its place has to say so; and what the store does next must not
+    meet it half done. Only the end of the event loop ends it before.
     """
     if lane_of(connection) is None:
         return await sync_to_async(run)(connection, flow)
     task = asyncio.create_task(_arun(connection, flow))
     _running.add(task)
     task.add_done_callback(_done)
-    return await asyncio.shield(task)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 async def _arun(connection: Connection, flow: Flow[T]) -> T:
@@ -134,10 +147,10 @@ def _done(task: asyncio.Task[Any]) -> None:
 
 
 def _given(connection: Connection, wanted: Asked[Any] | Call[Any]) -> Any:
-    return wanted.function() if isinstance(wanted, Call) else ask(connection, wanted)
+    return wanted() if isinstance(wanted, Call) else ask(connection, wanted)
 
 
 async def _agiven(connection: Connection, wanted: Asked[Any] | Call[Any]) -> Any:
     if isinstance(wanted, Call):
-        return await sync_to_async(wanted.function)()
+        return await sync_to_async(wanted)()
     return await aask(connection, wanted)

@@ -1,5 +1,7 @@
 """Which sessions this process has marked seen lately."""
 
+import os
+import random
 import time
 from typing import Final
 
@@ -10,6 +12,19 @@ JOIN_SECONDS: Final = 3600
 
 PARTS: Final = 1024
 """Into how many an interval is cut, to tell the sessions apart."""
+
+
+_salt = 0
+
+
+def _draw_salt() -> None:
+    """Give this process moments of its own. A fork would have those of its parent."""
+    global _salt  # noqa: PLW0603 - one for each process
+    _salt = random.randrange(PARTS)  # noqa: S311 - no secret
+
+
+_draw_salt()
+os.register_at_fork(after_in_child=_draw_salt)
 
 
 class Seen:
@@ -56,6 +71,5 @@ class Seen:
 
 def _interval(key: str, seconds: float) -> int:
     """Return the number of the interval that a session is in; never 0."""
-    # Python salts the hash of a text in each process that it starts.
-    part = hash(key) % PARTS / PARTS
+    part = (hash(key) + _salt) % PARTS / PARTS
     return 1 + int(time.monotonic() / seconds + part)

@@ -30,7 +30,7 @@ local function awkward_id()
   if not user and head >= 160 and head < 192 then
     user = string.sub(payload, at + 1, at + head - 160)
   elseif not user then
-    local _, start, length = string.find(payload, "^\148?\140(.)", at)
+    local _, start, length = string.find(payload, "^\148?[\140\217](.)", at)
     if not start then return nil end
     user = string.sub(payload, start + 1, start + string.byte(length))
   end
