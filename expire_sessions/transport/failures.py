@@ -69,7 +69,7 @@ class Failures:
             StoreUnavailable: there is no time left, or no sense in it.
             StoreRefused: it is what Redis has decided.
         """
-        if isinstance(error, NoScriptError | ReadOnlyError):
+        if isinstance(error, NoScriptError) or _is_read_only(error):
             return self._after_answer(asked, error)
         # Where no connection was made in time, nothing was asked yet.
         is_silent = isinstance(error, NoAnswer) and CONNECTING not in str(error)
@@ -103,3 +103,10 @@ class Failures:
             f"Redis, in the cache {self._connection.alias!r}, gave no usable answer:"
             f" {type(error).__name__}: {error}"
         )
+
+
+def _is_read_only(error: RedisError) -> bool:
+    # Redis 6.2 wraps what a command of a script is refused with in words of its own.
+    return isinstance(error, ReadOnlyError) or (
+        isinstance(error, ResponseError) and "-READONLY" in str(error)
+    )
