@@ -7,7 +7,7 @@ without the app registry.
 
 from typing import Any
 
-from expire_sessions.flows import ending, loading, rotating, sweeping
+from expire_sessions.flows import ending, loading, sweeping
 from expire_sessions.flows.saving import OrdinarySave
 from expire_sessions.installed import refuse_without_app
 from expire_sessions.protocol import commands
@@ -165,15 +165,14 @@ class SessionStore(HeldStore):
         ended goes on anonymous and empty. Without a session yet, the key is drawn here
         and written by the save: no round trip.
         """
-        rotation = rotating.cycle(self._held, self._get_session(), self._age())
-        self._cycled(run(self._connection, rotation))
+        run(self._connection, self._rotation(self._get_session()))
+        self.modified = True
 
     @without_keys
     async def acycle_key(self) -> None:
         """See ``cycle_key``."""
-        data = await self._aget_session()
-        rotation = rotating.cycle(self._held, data, self._age())
-        self._cycled(await arun(self._connection, rotation))
+        await arun(self._connection, self._rotation(await self._aget_session()))
+        self.modified = True
 
     @classmethod
     def clear_expired(cls) -> None:

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.utils.module_loading import import_string
 
 from expire_sessions.context import Context
-from expire_sessions.flows import ending, saving
+from expire_sessions.flows import ending, rotating, saving
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.saving import OrdinarySave, SaveOptions
 from expire_sessions.protocol.keys import PAYLOAD
@@ -69,8 +69,9 @@ class HeldStore(SessionBase):
     def _set_session_key(self, value: str | None) -> None:
         self._held.key = value if is_session_key(value) else None
 
-    session_key = property(_get_session_key)
-    _session_key = property(_get_session_key, _set_session_key)
+    # As SessionBase has them, over another place for the key.
+    session_key = property(_get_session_key)  # pyright: ignore[reportIncompatibleMethodOverride]
+    _session_key = property(_get_session_key, _set_session_key)  # pyright: ignore[reportIncompatibleMethodOverride]
     _validate_session_key = staticmethod(is_session_key)
 
     def _get_new_session_key(self) -> str:
@@ -125,8 +126,5 @@ class HeldStore(SessionBase):
         key = self._held.key if session_key is None else session_key
         return ending.end(self._held, key, EndReason.DELETED)
 
-    def _cycled(self, data: dict[str, Any] | None) -> None:
-        """Take the data of a faster rotation, where nothing was set here since."""
-        if data is not None and not (data and self.modified):
-            self._session_cache = data
-        self.modified = True
+    def _rotation(self, data: dict[str, Any]) -> Flow[None]:
+        return rotating.cycle(self._held, data, self._age(), is_modified=self.modified)

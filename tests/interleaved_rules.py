@@ -40,8 +40,9 @@ end
 return {payloads, indexes}
 """
 
-ROUNDING: Final = 50
-"""Milliseconds that the clock may move between the times to live of two keys."""
+ROUNDING: Final = 5_000
+"""Milliseconds that may pass between the looks at two keys, on a machine that stalls:
+sessions live for weeks here."""
 
 
 class Violation(NamedTuple):

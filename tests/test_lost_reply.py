@@ -102,6 +102,20 @@ def losing(proxy: Proxy, colour: Any, bob: Any) -> Iterator[Callable[..., None]]
         yield lose
 
 
+def test_a_session_that_ended_behind_a_lost_rotation_stays_ended(
+    ann: Any, losing: Callable[..., None]
+) -> None:
+    """However often the request that was in it saves."""
+    store = sign_in(ann)
+    losing(store.cycle_key, scripts.ROTATE)
+    UserSessions(ann).end_all()
+    for _ in range(3):
+        with suppress(UpdateError):
+            store.save()
+    assert "_auth_user_id" not in store
+    assert live_ids(ann) == set()
+
+
 def make_scripts_known(user: Any) -> None:
     """Run each script once: it is EVALSHA whose reply gets lost."""
     store = sign_in(user)

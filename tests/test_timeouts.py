@@ -195,7 +195,7 @@ def test_the_general_cache_does_not_get_the_pool_of_the_sessions() -> None:
 def test_connections_that_are_forgotten_are_closed(server: Redis) -> None:
     assert not SessionStore().exists("x" * 32)
     pool: Any = redis_client().connection_pool
-    connected = list(pool._available_connections)
+    connected = [*pool._available_connections, *pool._in_use_connections]
     assert any(connection._sock for connection in connected)
     forget_connections()
     assert not any(connection._sock for connection in connected)

@@ -1,6 +1,5 @@
 """A session goes on under a new key: a password change, a second factor."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -20,38 +19,39 @@ __all__ = ["cycle", "finish_rotation"]
 Data = dict[str, Any]
 
 
-def cycle(session: HeldSession, data: Mapping[str, Any], age: int) -> Flow[Data | None]:
-    """Give the session a new key; return its data where that is not ``data`` any more.
+def cycle(
+    session: HeldSession, data: Data, age: int, *, is_modified: bool
+) -> Flow[None]:
+    """Give the session a new key.
 
-    Empty: it has ended, and the request goes on anonymous. Else another request's
-    rotation was faster, and this one goes on in the session that it made.
+    Where it has ended, the request goes on anonymous, and ``data`` is emptied. Where
+    another request's rotation was faster, it goes on in the session that this made, and
+    with its data, if none was set here. Both happen here, in the flow: whatever becomes
+    of the caller, nobody goes on signed in with a session that has ended.
     """
     is_its_users = session.known.user_id == user_id_in(data)
     if session.key is None or session.known.is_new:
         session.draw_key()
     elif is_its_users and age > 0:
-        return (yield from _rotate(session, data, age))
+        yield from _rotate(session, data, age, is_modified=is_modified)
     else:
         ended = yield from end(session, session.key, session.announced.reason)
-        if not ended and session.known.user_id is not None:
-            session.become_anonymous()
-            return {}
-        session.draw_key()
-    return None
+        if ended or session.known.user_id is None:
+            session.draw_key()
+        else:
+            _become_anonymous(session, data)
 
 
-def finish_rotation(
-    session: HeldSession, data: Mapping[str, Any], age: int
-) -> Flow[None]:
+def finish_rotation(session: HeldSession, data: Data, age: int) -> Flow[None]:
     """Repeat a rotation without a reply: it may have moved the session."""
-    yield from _rotate(session, data, age)
+    yield from _rotate(session, data, age, is_modified=True)
     if session.key is None:
         raise UpdateError
 
 
 def _rotate(
-    session: HeldSession, data: Mapping[str, Any], age: int
-) -> Flow[Data | None]:
+    session: HeldSession, data: Data, age: int, *, is_modified: bool
+) -> Flow[None]:
     payload = session.encoded(data)  # what cannot be encoded fails without a new key
     new, user_id = session.next_key(), session.known.user_id
     found = yield from ask(
@@ -65,12 +65,16 @@ def _rotate(
         )
     )
     if found is None:
-        session.become_anonymous()
-        return {}
-    if found[0] == new:
+        _become_anonymous(session, data)
+    elif found[0] == new:
         yield from _moved(session, new, payload)
-        return None
-    return _join(session, *found)
+    else:
+        _join(session, data, *found, is_modified=is_modified)
+
+
+def _become_anonymous(session: HeldSession, data: Data) -> None:
+    session.become_anonymous()
+    data.clear()
 
 
 def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
@@ -90,12 +94,16 @@ def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
     yield from call(rotated)
 
 
-def _join(session: HeldSession, key: str, payload: bytes) -> Data:
+def _join(
+    session: HeldSession, data: Data, key: str, payload: bytes, *, is_modified: bool
+) -> None:
     """Go on in the session that another request's rotation has made of this."""
-    data = session.decoded(payload)
-    if data is None or user_id_in(data) != session.known.user_id:
-        session.become_anonymous()
-        return {}
+    found = session.decoded(payload)
+    if found is None or user_id_in(found) != session.known.user_id:
+        _become_anonymous(session, data)
+        return
     session.key = key
     session.remember(session.known.user_id, payload)
-    return data
+    if not is_modified:
+        data.clear()
+        data.update(found)

@@ -1,6 +1,5 @@
 """A save: the ordinary one, which is one command, and all others."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.contrib.sessions.backends.base import UpdateError
@@ -19,7 +18,7 @@ from expire_sessions.transport.running import Flow
 
 __all__ = ["OrdinarySave", "SaveOptions", "save_of"]
 
-Data = Mapping[str, Any]
+Data = dict[str, Any]
 
 
 class SaveOptions(NamedTuple):

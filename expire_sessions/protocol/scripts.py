@@ -11,7 +11,7 @@ class Script:
     """One file of ``lua/``, with the parts that it shares with others before it."""
 
     def __init__(self, name: str, *parts: str) -> None:
-        lua = resources.files(__package__) / "lua"
+        lua = resources.files("expire_sessions.protocol") / "lua"
         files = [lua / f"{part}.lua" for part in (*parts, name)]
         self.name: Final = name
         self.source: Final = "".join(file.read_text(encoding="utf-8") for file in files)

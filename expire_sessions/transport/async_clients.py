@@ -102,7 +102,11 @@ def _twin_of(pool: Any, kind: Any) -> Any:
 
 def _sentinels(manager: Any) -> Any:
     make: Any = redis.asyncio.sentinel.Sentinel  # untyped
-    twin = make([], min_other_sentinels=manager.min_other_sentinels)
+    twin = make(
+        [],
+        min_other_sentinels=manager.min_other_sentinels,
+        force_master_ip=getattr(manager, "_force_master_ip", None),
+    )
     twin.sentinels = [
         redis.asyncio.Redis(
             connection_pool=ConnectionPool(

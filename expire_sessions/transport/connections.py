@@ -21,6 +21,7 @@ from expire_sessions.protocol.keys import Keys
 from expire_sessions.transport.redis_caches import (
     close,
     decoder,
+    disconnect_idle,
     has_constant_keys,
     redis_cache,
 )
@@ -67,7 +68,7 @@ class Connection:
         if self.reserve is not None:
             self.reserve.empty()
         if pool := getattr(self.client, "connection_pool", None):
-            pool.disconnect(inuse_connections=False)
+            disconnect_idle(pool)
 
 
 _connections: Final[dict[str, Connection]] = {}

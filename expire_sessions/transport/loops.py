@@ -8,13 +8,16 @@ and closes the clients. A weak dictionary would not: a client holds its loop.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asgiref.sync import AsyncToSync
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import RedisError, ResponseError
 
 from expire_sessions.protocol.asking import Asked, Batch
+from expire_sessions.tracebacks import without_frames
 from expire_sessions.transport.async_clients import async_client, close_client
 from expire_sessions.transport.connections import Connection
 
@@ -91,9 +94,10 @@ class Lane:
             for words, _ in turn:
                 pipeline.execute_command(*words)
             replies = await pipeline.execute(raise_on_error=False)
-        except Exception as error:  # noqa: BLE001 - it is for those who wait
-            replies = [error] * len(turn)
-        except asyncio.CancelledError:  # the loop is being closed
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop says it so
+            # One for each who waits: whoever raises it leaves traces on it.
+            replies = [_bare(error) for _ in turn]
+        except BaseException:  # the loop is being closed, or there is a mistake
             for _, waiting in turn:
                 waiting.cancel()
             raise
@@ -104,6 +108,13 @@ class Lane:
                 waiting.set_exception(reply)
             else:
                 waiting.set_result(reply)
+
+
+def _bare(error: Exception) -> Exception:
+    """Return an error of redis-py, without frames: they hold every session key."""
+    if not isinstance(error, RedisError):
+        return NoConnection(str(error))
+    return copy(without_frames(error))  # type: ignore[return-value] # of its own class
 
 
 @dataclass(slots=True)

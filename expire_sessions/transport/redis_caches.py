@@ -1,6 +1,7 @@
 """What django-redis makes of an alias of ``CACHES``, and what sessions need of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from django.core.cache import caches
@@ -12,7 +13,7 @@ from django_redis.compressors.identity import IdentityCompressor
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.transport.timeouts import sentinels_of, set_timeouts
 
-__all__ = ["close", "decoder", "has_constant_keys", "redis_cache"]
+__all__ = ["close", "decoder", "disconnect_idle", "has_constant_keys", "redis_cache"]
 
 UNFIT: Final = {
     HerdClient: "wraps each value together with an age of its own",
@@ -53,7 +54,17 @@ def close(client: Any) -> None:
     if pool := getattr(client, "connection_pool", None):
         asking = [sentinel.connection_pool for sentinel in sentinels_of(pool)]
         for each in (pool, *asking):
-            each.disconnect(inuse_connections=False)
+            disconnect_idle(each)
+
+
+def disconnect_idle(pool: Any) -> None:
+    """Close the connections of a pool that nobody uses.
+
+    A pool that can only close all of them (``BlockingConnectionPool`` of redis-py 6)
+    stays: it looks at each before it hands it out.
+    """
+    with suppress(TypeError):
+        pool.disconnect(inuse_connections=False)
 
 
 def has_constant_keys(cache: RedisCache) -> bool:

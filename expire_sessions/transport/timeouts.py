@@ -82,8 +82,9 @@ def longest_wait(pool: Any) -> float:
     ``health_check_interval``, the wait for a free connection of a
     ``BlockingConnectionPool``.
 
-    Not counted: looking up a host name, and a server that does answer, but slowly (each
-    reply starts the time anew).
+    Not counted: in async, the wait for one of eight round trips under way, which is one
+    read time-out at most; looking up a host name; and a server that does answer, but
+    slowly (each reply starts the time anew).
     """
     # As it would be made: the defaults of redis-py hold.
     connection = pool.connection_class(**pool.connection_kwargs)
