@@ -128,6 +128,15 @@ def test_what_will_not_change_is_not_tried_again(
     )
 
 
+def test_a_wrong_password_is_one_in_async_too(clock: Clock) -> None:
+    """redis.asyncio tells it as a lost connection, and what it was as the cause."""
+    found = Failures(connection_for("default"), clock.now)
+    lost = NoConnection("lost while connecting")
+    lost.__cause__ = redis.AuthenticationError("wrong password")
+    with pytest.raises(StoreUnavailable, match="wrong password"):
+        found.next_try(ASKED, lost)
+
+
 def test_a_load_is_asked_for_less_only_where_it_was_asked(clock: Clock) -> None:
     connection = connection_for("default")
     asked = commands.load(connection.keys, "k" * 32, 60)

@@ -69,6 +69,7 @@ class Failures:
             StoreUnavailable: there is no time left, or no sense in it.
             StoreRefused: it is what Redis has decided.
         """
+        error = _as_answered(error)
         if isinstance(error, NoScriptError) or _is_read_only(error):
             return self._after_answer(asked, error)
         # Where no connection was made in time, nothing was asked yet.
@@ -103,6 +104,15 @@ class Failures:
             f"Redis, in the cache {self._connection.alias!r}, gave no usable answer:"
             f" {type(error).__name__}: {error}"
         )
+
+
+def _as_answered(error: RedisError) -> RedisError:
+    # What Redis answers while redis.asyncio connects comes as a lost connection.
+    cause = error.__cause__
+    is_answer = isinstance(
+        cause, ResponseError | AuthenticationError | AuthorizationError
+    )
+    return cause if is_answer else error  # type: ignore[return-value] # it is one
 
 
 def _is_read_only(error: RedisError) -> bool:
