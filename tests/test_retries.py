@@ -137,6 +137,36 @@ def test_a_wrong_password_is_one_in_async_too(clock: Clock) -> None:
         found.next_try(ASKED, lost)
 
 
+@LONG
+@pytest.mark.parametrize("act", [load, load_async])
+@pytest.mark.parametrize(
+    "options,database,error",
+    [
+        ({"PASSWORD": "wrong"}, 0, StoreUnavailable),
+        ({}, 999, StoreRefused),
+    ],
+    ids=["a wrong password", "no such database"],
+)
+def test_what_redis_refuses_while_connecting_is_asked_once(
+    own_server: RedisServer,
+    admin: redis.Redis,
+    act: Load,
+    options: dict[str, Any],
+    database: int,
+    error: type[StoreUnavailable],
+) -> None:
+    """Over a connection: on its way the error must not lose what has caused it."""
+    if options:
+        admin.config_set("requirepass", "right")
+        admin.auth("right")
+    before = admin.info("stats")["total_connections_received"]
+    address = own_server.url.replace("db=0", f"db={database}")
+    with other_cache(address, **options), pytest.raises(StoreUnavailable) as caught:
+        act("k" * 32)
+    assert type(caught.value) is error
+    assert admin.info("stats")["total_connections_received"] == before + 1
+
+
 def test_a_load_is_asked_for_less_only_where_it_was_asked(clock: Clock) -> None:
     connection = connection_for("default")
     asked = commands.load(connection.keys, "k" * 32, 60)

@@ -114,7 +114,9 @@ def _bare(error: Exception) -> Exception:
     """Return an error of redis-py, without frames: they hold every session key."""
     if not isinstance(error, RedisError):
         return NoConnection(str(error))
-    return copy(without_frames(error))  # type: ignore[return-value] # of its own class
+    bare: Any = copy(without_frames(error))
+    bare.__cause__ = error.__cause__  # what Redis answered; a copy does without it
+    return bare  # type: ignore[no-any-return] # of its own class
 
 
 @dataclass(slots=True)
