@@ -112,10 +112,7 @@ def known_limits(user_id: str, answers: Answers) -> Limits | None:
     Raises:
         InvalidSetup: a setting has a wrong value.
     """
-    _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
-    if not expire_check.receivers:  # most projects have none, and every save is here
-        return Limits(conf.max_users or 0, conf.log_limit)
-    return answers.get(user_id)
+    return _limits_of_settings() or answers.get(user_id)
 
 
 def limits_for(user_id: str, user: object | None = None) -> Limits:
@@ -130,13 +127,20 @@ def limits_for(user_id: str, user: object | None = None) -> Limits:
         InvalidSetup: a setting has a wrong value.
         Exception: whatever a handler raises.
     """
-    _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
-    if not expire_check.receivers:  # most projects have none, and every save is here
-        return Limits(conf.max_users or 0, conf.log_limit)
+    if limits := _limits_of_settings():
+        return limits
     settings: dict[str, Any] = {"max_users": conf.max_users}
     sender = LazyUser(user_id) if user is None else user
     expire_check.send(sender=sender, settings=settings)
     return _checked(settings)
+
+
+def _limits_of_settings() -> Limits | None:
+    """Return what the settings say; None where a handler may say another thing."""
+    _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
+    if expire_check.receivers:  # most projects have none, and every save is here
+        return None
+    return Limits(conf.max_users or 0, conf.log_limit)
 
 
 def _checked(settings: Mapping[str, Any]) -> Limits:

@@ -1,7 +1,6 @@
 """What a store holds: its session, and where in a login or a logout that is."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -140,9 +139,9 @@ class HeldSession:
             security_logger.warning("Session data corrupted")
         return data
 
-    def encoded(self, data: Mapping[str, Any]) -> bytes:
+    def encoded(self, data: dict[str, Any]) -> bytes:
         """Return the payload of data."""
-        return self.connection.encode(dict(data))
+        return self.connection.encode(data)
 
     def login_of(self, user_id: str) -> Announced:
         """Return what was announced of a login of this user."""

@@ -118,7 +118,8 @@ def forget_connections() -> None:
     forgotten = [*_connections.values()]
     _connections.clear()
     for connection in forgotten:
-        connection.drop_idle()
+        if connection.reserve is not None:
+            connection.reserve.hand_back()  # to the pool, which is closed with it
         close(connection.client)
 
 

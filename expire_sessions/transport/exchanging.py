@@ -29,12 +29,13 @@ def replies(connection: Connection, asked: Asked[Any], now: float) -> Any:
             was refused with is its reply.
     """
     reserve = connection.reserve
-    # A connection at hand may have been closed meanwhile, and needs the second try.
-    if reserve is None or not conf.timeout or Redis.execute_command is not EXECUTE:
-        if reserve is not None:
-            reserve.hand_back()  # the client takes its connections from the pool
+    if reserve is None:
         return _by_client(connection.client, asked)
-    return _by_reserve(reserve, asked, now)
+    # A connection at hand may have been closed meanwhile, and needs the second try.
+    if conf.timeout and Redis.execute_command is EXECUTE:
+        return _by_reserve(reserve, asked, now)
+    reserve.hand_back()  # the client takes its connections from the pool
+    return _by_client(connection.client, asked)
 
 
 def _is_redis_pys(method: Any) -> bool:

@@ -32,6 +32,8 @@ FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 """Seconds. A failover takes a few; who waits for it should not all ask at once."""
 
+DENIED: Final = (AuthenticationError, AuthorizationError)
+"""To redis-py they are lost connections, and no other connection will do better."""
 
 CONNECTING: Final = "connecting"
 """What redis-py says of the time-out of a connection, and not of that of a reply."""
@@ -77,9 +79,7 @@ class Failures:
         if is_silent and asked.otherwise is not None:
             self._connection.scripts_pause.begin()
             return Again(asked.otherwise(), anew=True)
-        if isinstance(error, NoConnection | NoAnswer) and not isinstance(
-            error, AuthenticationError | AuthorizationError
-        ):
+        if isinstance(error, NoConnection | NoAnswer) and not isinstance(error, DENIED):
             # Spread out over the second half, so that not everybody comes at once.
             pause = self._pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
             if time.monotonic() + pause <= self._until:
@@ -109,10 +109,7 @@ class Failures:
 def _as_answered(error: RedisError) -> RedisError:
     # What Redis answers while redis.asyncio connects comes as a lost connection.
     cause = error.__cause__
-    is_answer = isinstance(
-        cause, ResponseError | AuthenticationError | AuthorizationError
-    )
-    return cause if is_answer else error  # type: ignore[return-value] # it is one
+    return cause if isinstance(cause, (ResponseError, *DENIED)) else error
 
 
 def _is_read_only(error: RedisError) -> bool:
