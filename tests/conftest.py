@@ -87,6 +87,20 @@ def site(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def handle() -> Iterator[Callable[[Callable[..., None]], None]]:
+    """Connect handlers to expire_check until the test is over."""
+    handlers: list[Callable[..., None]] = []
+
+    def connect(handler: Callable[..., None]) -> None:
+        handlers.append(handler)
+        signals.expire_check.connect(handler)
+
+    yield connect
+    for handler in handlers:
+        signals.expire_check.disconnect(handler)
+
+
+@pytest.fixture
 def told() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """Note the name and the arguments of every signal of the package."""
     noted: list[tuple[str, dict[str, Any]]] = []

@@ -17,7 +17,7 @@ from redis.connection import AbstractConnection
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.sessions import UserSessions
-from expire_sessions.signals import expire_check, superuser_handler
+from expire_sessions.signals import superuser_handler
 from expire_sessions.transport.connections import connection_for, forget_connections
 from tests.asking import add_members, index_name, redis_client
 from tests.sessions import key_of
@@ -208,22 +208,19 @@ def test_async_loads_of_one_turn_are_one_round_trip(
 
 @pytest.mark.parametrize("site", ["", "/a"])
 def test_a_handler_costs_no_query_where_the_user_has_one_session(
-    ann: Any, sign_in: SignIn, django_assert_num_queries: Any, site: str
+    ann: Any, sign_in: SignIn, django_assert_num_queries: Any, site: str, handle: Any
 ) -> None:
     """Not even one that looks at the user."""
     browser = sign_in(ann)
-    expire_check.connect(superuser_handler)
-    try:
-        connection_for("default").seen.forget()
-        with django_assert_num_queries(0):
-            assert browser.get(f"{site}/set/x/1/").status_code == 200
-            assert browser.get(f"{site}/get/x/").content == b"1"
-    finally:
-        expire_check.disconnect(superuser_handler)
+    handle(superuser_handler)
+    connection_for("default").seen.forget()
+    with django_assert_num_queries(0):
+        assert browser.get(f"{site}/set/x/1/").status_code == 200
+        assert browser.get(f"{site}/get/x/").content == b"1"
 
 
 @override_settings(EXPIRE_MAX_USERS=5)
-def test_a_handler_is_asked_once_in_an_interval(ann: Any) -> None:
+def test_a_handler_is_asked_once_in_an_interval(ann: Any, handle: Any) -> None:
     """A login asks anew, whatever was answered before."""
     asked: list[object] = []
 
@@ -231,18 +228,15 @@ def test_a_handler_is_asked_once_in_an_interval(ann: Any) -> None:
         asked.append(kwargs["sender"])
 
     first, _ = sign_in_store(ann), sign_in_store(ann)
-    expire_check.connect(note)
-    try:
-        for number in range(3):
-            connection_for("default").seen.forget()
-            loaded = SessionStore(first.session_key)
-            loaded["x"] = number
-            loaded.save()
-        assert len(asked) == 1
-        sign_in_store(ann)
-        assert len(asked) == 2
-    finally:
-        expire_check.disconnect(note)
+    handle(note)
+    for number in range(3):
+        connection_for("default").seen.forget()
+        loaded = SessionStore(first.session_key)
+        loaded["x"] = number
+        loaded.save()
+    assert len(asked) == 1
+    sign_in_store(ann)
+    assert len(asked) == 2
 
 
 def history_queries(queries: CaptureQueriesContext) -> list[str]:

@@ -95,14 +95,11 @@ def test_a_broken_handler_is_a_server_error_at_the_login_page(
     assert "sessionid" not in response.cookies
 
 
-def test_none_from_a_handler_is_no_limit(ann: Any) -> None:
+def test_none_from_a_handler_is_no_limit(ann: Any, handle: Any) -> None:
     handler = leaving("max_users", None)
-    expire_check.connect(handler)
-    try:
-        for _ in range(3):
-            sign_in(ann)
-    finally:
-        expire_check.disconnect(handler)
+    handle(handler)
+    for _ in range(3):
+        sign_in(ann)
     assert len(UserSessions(ann).list()) == 3
 
 
@@ -110,7 +107,7 @@ def test_none_from_a_handler_is_no_limit(ann: Any) -> None:
 @override_settings(EXPIRE_MAX_USERS=2)
 @pytest.mark.parametrize("site", ["", "/a"])
 def test_a_handler_that_runs_out_of_items_is_a_failure_like_any_other(
-    ann: Any, site: str, caplog: pytest.LogCaptureFixture
+    ann: Any, site: str, caplog: pytest.LogCaptureFixture, handle: Any
 ) -> None:
     """next() without a default raises what means another thing in a generator."""
     store, _ = sign_in(ann), sign_in(ann)
@@ -122,36 +119,30 @@ def test_a_handler_that_runs_out_of_items_is_a_failure_like_any_other(
         await store.aset("x", 1)
         await asyncio.wait_for(store.asave(), 60)
 
-    expire_check.connect(find)
-    try:
-        if site:
-            on_a_loop(save)
-        else:
-            store["x"] = 1
-            store.save()
-        assert "StopIteration" in caplog.text
-        with pytest.raises(RuntimeError, match="StopIteration"):
-            sign_in(ann)
-    finally:
-        expire_check.disconnect(find)
+    handle(find)
+    if site:
+        on_a_loop(save)
+    else:
+        store["x"] = 1
+        store.save()
+    assert "StopIteration" in caplog.text
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        sign_in(ann)
 
 
 @override_settings(EXPIRE_TOUCH_INTERVAL=60)
-def test_an_answer_is_forgotten_when_a_setting_changes(ann: Any) -> None:
+def test_an_answer_is_forgotten_when_a_setting_changes(ann: Any, handle: Any) -> None:
     def look(**kwargs: object) -> None:
         """Ask, and change nothing."""
 
     with override_settings(EXPIRE_MAX_USERS=0):
         first, second = sign_in(ann), sign_in(ann)
-    expire_check.connect(look)
-    try:
-        with override_settings(EXPIRE_MAX_USERS=0):
-            second["x"] = 1
-            second.save()
-        with override_settings(EXPIRE_MAX_USERS=1):
-            second.save()
-    finally:
-        expire_check.disconnect(look)
+    handle(look)
+    with override_settings(EXPIRE_MAX_USERS=0):
+        second["x"] = 1
+        second.save()
+    with override_settings(EXPIRE_MAX_USERS=1):
+        second.save()
     assert not SessionStore().exists(first.session_key)
 
 

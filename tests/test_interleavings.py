@@ -176,28 +176,27 @@ def test_what_happens_before_the_repetition_is_respected(
 # Drawn ones.
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_any_at_once(stage: Theatre, count: int) -> None:
+def drawn(stage: Theatre, count: int, most: int, seed: str) -> list[Played]:
     """Draw who meets whom, in which order, and whether a reply is lost."""
     played = []
-    for n in range(MANY or 250):
-        draw = random.Random(f"{SEED} {count} {n}")
+    for n in range(MANY or most):
+        draw = random.Random(f"{seed} {count} {n}")
         played.append(stage.play(any_scene(draw, count), sample(draw)))
     steps = sum(len(one.run.choices) for one in played)
-    print(f"seed {SEED}: {len(played)} schedules of {count} actors, {steps} steps")  # noqa: T201 - to be seen with -s
-    expect_no_violation(played)
+    print(f"seed {seed}: {len(played)} schedules of {count} actors, {steps} steps")  # noqa: T201 - to be seen with -s
+    return played
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_any_at_once(stage: Theatre, count: int) -> None:
+    expect_no_violation(drawn(stage, count, 250, f"{SEED}"))
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_any_at_once_over_the_async_engine(stage: Theatre, count: int) -> None:
     """Draw again, for actors that await what the others call."""
-    played = []
     with awaiting_actors():
-        for n in range(MANY or 150):
-            draw = random.Random(f"async {SEED} {count} {n}")
-            played.append(stage.play(any_scene(draw, count), sample(draw)))
-    steps = sum(len(one.run.choices) for one in played)
-    print(f"seed {SEED}: {len(played)} async schedules of {count}, {steps} steps")  # noqa: T201 - to be seen with -s
+        played = drawn(stage, count, 150, f"async {SEED}")
     expect_no_violation(played)
 
 

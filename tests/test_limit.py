@@ -1,6 +1,6 @@
 """How many sessions a user may have: the promises of django-expire, kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from expire_sessions.endings import Ended
 from expire_sessions.limits import Limits
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
-from expire_sessions.signals import expire_check, superuser_handler
+from expire_sessions.signals import superuser_handler
 from tests.asking import add_members, members
 from tests.sessions import live, who
 from tests.sessions import sign_in as sign_in_store
@@ -24,20 +24,6 @@ pytestmark = pytest.mark.django_db
 
 SignIn = Callable[..., Client]
 Handle = Callable[[Callable[..., None]], None]
-
-
-@pytest.fixture
-def handle() -> Iterator[Handle]:
-    """Connect handlers to expire_check until the test is over."""
-    handlers: list[Callable[..., None]] = []
-
-    def connect(handler: Callable[..., None]) -> None:
-        handlers.append(handler)
-        expire_check.connect(handler)
-
-    yield connect
-    for handler in handlers:
-        expire_check.disconnect(handler)
 
 
 def signed_in(browsers: list[Client]) -> list[bool]:

@@ -9,7 +9,6 @@ from django.test import Client, override_settings
 
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol.session_keys import session_id
-from expire_sessions.signals import expire_check
 from expire_sessions.transport.connections import connection_for
 from tests.sessions import reasons, rows_of
 from tests.sessions import sign_in as sign_in_store
@@ -52,56 +51,53 @@ def test_active_rows_and_those_of_others_are_never_pruned(ann: Any, bob: Any) ->
     assert reasons(ann) == ["evicted"] + [""] * 4
 
 
-def test_a_handler_sets_the_log_limit_of_a_user(ann: Any, bob: Any) -> None:
+def test_a_handler_sets_the_log_limit_of_a_user(
+    ann: Any, bob: Any, handle: Any
+) -> None:
     def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
         if sender == ann:
             settings["log_limit"] = 1
 
-    expire_check.connect(handler)
-    try:
-        for user in [ann, bob] * 4:
-            sign_in_store(user)
-        assert reasons(ann) == ["evicted", ""]
-        assert reasons(bob) == ["evicted"] * 3 + [""]
-        sign_in_store(ann).flush()
-        assert reasons(ann) == ["flushed"]
-    finally:
-        expire_check.disconnect(handler)
+    handle(handler)
+    for user in [ann, bob] * 4:
+        sign_in_store(user)
+    assert reasons(ann) == ["evicted", ""]
+    assert reasons(bob) == ["evicted"] * 3 + [""]
+    sign_in_store(ann).flush()
+    assert reasons(ann) == ["flushed"]
 
 
-def test_a_logout_asks_no_handler_and_the_next_login_prunes(ann: Any) -> None:
+def test_a_logout_asks_no_handler_and_the_next_login_prunes(
+    ann: Any, handle: Any
+) -> None:
     asked: list[object] = []
 
     def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
         asked.append(sender)
         settings["log_limit"] = 0
 
-    expire_check.connect(handler)
-    try:
-        store = sign_in_store(ann)
-        connection_for("default").answers.forget()  # as another process
-        asked.clear()
-        store.flush()
-        assert (asked, reasons(ann)) == ([], ["flushed"])
-        sign_in_store(ann)
-        assert reasons(ann) == [""]
-    finally:
-        expire_check.disconnect(handler)
+    handle(handler)
+    store = sign_in_store(ann)
+    connection_for("default").answers.forget()  # as another process
+    asked.clear()
+    store.flush()
+    assert (asked, reasons(ann)) == ([], ["flushed"])
+    sign_in_store(ann)
+    assert reasons(ann) == [""]
 
 
 @override_settings(EXPIRE_LOG_LIMIT=1)
-def test_the_sweep_prunes_what_logouts_have_left(ann: Any, bob: Any) -> None:
+def test_the_sweep_prunes_what_logouts_have_left(
+    ann: Any, bob: Any, handle: Any
+) -> None:
     def handler(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
         if sender == bob:
             settings["log_limit"] = None
 
     rows_of(ann, 3)
     rows_of(bob, 3)
-    expire_check.connect(handler)
-    try:
-        call_command("clearsessions")
-    finally:
-        expire_check.disconnect(handler)
+    handle(handler)
+    call_command("clearsessions")
     assert reasons(ann) == ["logout"]
     assert reasons(bob) == ["logout"] * 3
 

@@ -5,6 +5,7 @@ seen. What is live in Redis, what each browser finds and what the history shows 
 follow from it after every step, through the sync and the async methods alike.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -68,7 +69,15 @@ class Calls:
 
 
 class AsyncCalls(Calls):
-    """Their async twins."""
+    """Their async twins, each on an event loop of its own."""
+
+    def wait_for(self, awaitable: Awaitable[Any]) -> Any:
+        """Run something to its end."""
+
+        async def main() -> Any:
+            return await awaitable
+
+        return async_to_sync(main)()
 
     def sign_in(self, user: Any) -> SessionStore:
         """Log in as an async view does."""
@@ -79,12 +88,12 @@ class AsyncCalls(Calls):
             await alogin(request, user)
             await store.asave()
 
-        async_to_sync(sign_in)()
+        self.wait_for(sign_in())
         return store
 
     def __call__(self, store: SessionStore, method: str, *args: Any) -> Any:
         """Call the twin of a method."""
-        return async_to_sync(getattr(store, f"a{method}"))(*args)
+        return self.wait_for(getattr(store, f"a{method}")(*args))
 
 
 class NativeCalls(AsyncCalls):
@@ -93,21 +102,9 @@ class NativeCalls(AsyncCalls):
     def __init__(self, loop: ServerLoop) -> None:
         self._loop = loop
 
-    def sign_in(self, user: Any) -> SessionStore:
-        """Log in as an async view does."""
-        request = HttpRequest()
-        store = request.session = SessionStore()
-
-        async def sign_in() -> None:
-            await alogin(request, user)
-            await store.asave()
-
-        self._loop(sign_in())
-        return store
-
-    def __call__(self, store: SessionStore, method: str, *args: Any) -> Any:
-        """Call the twin of a method."""
-        return self._loop(getattr(store, f"a{method}")(*args))
+    def wait_for(self, awaitable: Awaitable[Any]) -> Any:
+        """Run something to its end."""
+        return self._loop(awaitable)
 
 
 class Rules(RuleBasedStateMachine):

@@ -7,18 +7,9 @@ import pytest
 
 from expire_sessions.transport import seen
 from expire_sessions.transport.seen import Seen
+from tests.clocks import Clock
 
 KEYS = [f"session {number}" for number in range(400)]
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import listing
 from expire_sessions.protocol.listing import Page
 from expire_sessions.protocol.session_keys import session_id
-from expire_sessions.signals import expire_check, session_ended, sessions_swept
+from expire_sessions.signals import session_ended, sessions_swept
 from expire_sessions.transport.connections import connection_for
 from expire_sessions.transport.running import Call, Flow, run
 from tests.asking import (
@@ -131,7 +131,7 @@ def test_a_sweep_whose_listener_raises_is_finished_at_last(
 
 @override_settings(EXPIRE_LOG_LIMIT=0)
 def test_the_sweep_of_others_goes_on_where_the_handler_fails_for_one(
-    ann: Any, bob: Any
+    ann: Any, bob: Any, handle: Any
 ) -> None:
     for user in (ann, bob):
         lose_payload(sign_in_store(user).session_key)
@@ -141,11 +141,8 @@ def test_the_sweep_of_others_goes_on_where_the_handler_fails_for_one(
         if sender == ann:
             raise RuntimeError
 
-    expire_check.connect(handler)
-    try:
-        call_command("clearsessions")
-    finally:
-        expire_check.disconnect(handler)
+    handle(handler)
+    call_command("clearsessions")
     assert reasons(ann) == ["expired"]
     assert reasons(bob) == []
 
