@@ -201,6 +201,23 @@ def test_logins_at_once_on_one_loop_keep_to_the_limit(ann: Any, bob: Any) -> Non
     assert len(live_keys(ann)) == len(live_keys(bob)) == 3
 
 
+@pytest.mark.django_db(transaction=True)
+@override_settings(EXPIRE_TOUCH_INTERVAL=None)
+def test_an_async_save_keeps_to_a_limit_that_was_lowered(ann: Any) -> None:
+    """No load does it here: without touches the limit is tested where one saves."""
+    with override_settings(EXPIRE_MAX_USERS=2):
+        first, second = sign_in(ann), sign_in(ann)
+
+    async def save() -> None:
+        store = SessionStore(second.session_key)
+        await store.aset("x", 1)
+        await store.asave()
+
+    assert set(live_keys(ann)) == {first.session_key, second.session_key}
+    on_a_loop(save)
+    assert live_keys(ann) == [second.session_key]
+
+
 def test_a_batch_that_none_waits_for_any_more_disturbs_nobody(ann: Any) -> None:
     store = sign_in(ann)
 

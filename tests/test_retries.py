@@ -25,6 +25,7 @@ from expire_sessions.transport.connections import connection_for
 from expire_sessions.transport.failures import LONGEST_PAUSE, Failures
 from tests.asking import add_members, redis_client
 from tests.caches import entry, other_cache
+from tests.clocks import Clock
 from tests.loops import on_a_loop
 from tests.sessions import sign_in
 from tests.threads import all_at_once
@@ -54,17 +55,6 @@ def key() -> str:
     store["x"] = 1
     store.save()
     return str(store.session_key)
-
-
-class Clock:
-    """A clock that is set by hand, and whoever waits moves it on."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture
@@ -196,6 +186,27 @@ def test_a_load_that_meets_a_replica_connects_anew(
     assert now > made + 1
 
 
+@pytest.mark.django_db
+def test_an_async_load_that_meets_a_replica_connects_anew_too(
+    own_server: RedisServer, admin: redis.Redis, ann: Any
+) -> None:
+    store = sign_in(ann)
+
+    def connections_made() -> int:
+        return int(admin.info("stats")["total_connections_received"])
+
+    async def load_twice() -> int:
+        assert await SessionStore(store.session_key).aload()
+        before = connections_made()
+        admin.replicaof("127.0.0.1", "1")
+        connection_for("default").seen.forget()
+        assert await SessionStore(store.session_key).aload()
+        return connections_made() - before
+
+    add_members(ann, {str(store.session_key): 1})  # the mark is not young
+    assert asyncio.run(load_twice()) == 1
+
+
 def test_a_primary_that_is_none_any_more_is_left_once(clock: Clock) -> None:
     found = Failures(connection_for("default"), clock.now)
     assert found.next_try(ASKED, ReadOnlyError("a replica")).anew
@@ -277,6 +288,10 @@ def test_a_server_that_lets_writes_wait_is_read_all_the_same(
     assert connection.scripts_pause.lasts()
     connection.seen.forget()
     assert act(key), "the next does not even try"
+    connection.seen.forget()
+    asked = loading.command(SessionStore(key)._held)
+    assert asked is not None
+    assert asked.words[0] == "GET"
     admin.client_unpause()
     connection.scripts_pause.end()
     connection.seen.forget()
@@ -378,4 +393,7 @@ def test_many_tasks_that_meet_an_outage_get_each_an_error_of_its_own(
     found = on_a_loop(during_an_outage)
     assert {type(error) for error in found} == {StoreUnavailable}
     assert len({id(error) for error in found}) == 20
+    causes = [error.__cause__ for error in found]
+    assert len({id(cause) for cause in causes}) == 20
+    assert {cause.__traceback__ for cause in causes} == {None}, "they hold every key"
     assert on_a_loop(all_at_once) == [{"x": 1}] * 20
