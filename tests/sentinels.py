@@ -96,6 +96,11 @@ class Sentinel:
         """Let it hold its connections and answer nothing."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
     def knows(self, replicas: int, sentinels: int) -> bool:
         """Tell whether it has found all that there are, and nothing wrong."""
         with redis.Redis(port=self.port) as client:
@@ -114,8 +119,7 @@ class Sentinel:
         return self
 
     def __exit__(self, *args: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.kill()
 
 
 class Sentinels:

@@ -17,9 +17,10 @@ from expire_sessions.checks import check_cache, check_deployed_cache, check_serv
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
 from expire_sessions.transport import timeouts
+from expire_sessions.transport.async_clients import async_client, close_client
 from expire_sessions.transport.connections import forget_connections, session_connection
 from expire_sessions.transport.loops import lane_of
-from expire_sessions.transport.timeouts import sentinels_of
+from expire_sessions.transport.sentinels import sentinels_of
 from tests.asking import redis_client
 from tests.found import ids
 from tests.sentinels import NAME, Sentinel, Sentinels
@@ -195,6 +196,44 @@ def test_primary_and_first_sentinel_may_be_silent_together(
         redis.sentinels[0].freeze()
         outcome(str(store.session_key))  # an error, where the failover takes longer
         assert first_answer(str(store.session_key)) == dict(store.items())
+
+
+def ports_of(pool: Any) -> list[int]:
+    """Return the ports of the sentinels that a pool can ask, in their order."""
+    return [
+        sentinel.connection_pool.connection_kwargs["port"]
+        for sentinel in sentinels_of(pool)
+    ]
+
+
+@pytest.mark.race
+def test_no_sentinel_is_lost_by_two_connections_at_once(redis: Sentinels) -> None:
+    """Both find the first one dead, and put the second in its place."""
+    first, second, third = (port for _, port in redis.addresses)
+    redis.sentinels[0].kill()
+    with override_settings(**entry(redis)):
+        pool: Any = redis_client("sessions").connection_pool
+        manager = pool.sentinel_manager
+        twin = async_client(redis_client("sessions"))
+
+        async def find_both() -> None:
+            find = twin.connection_pool.sentinel_manager.discover_master
+            await asyncio.gather(find(NAME), find(NAME))
+            await close_client(twin)
+
+        asyncio.run(find_both())
+        assert ports_of(twin.connection_pool) == [second, first, third]
+
+        check, others = manager.check_master_state, iter([manager])
+
+        def meanwhile(state: Any, name: str) -> bool:
+            for other in others:
+                other.discover_master(name)
+            return bool(check(state, name))
+
+        manager.check_master_state = meanwhile
+        manager.discover_master(NAME)
+        assert ports_of(pool) == [second, first, third]
 
 
 @pytest.mark.race

@@ -8,11 +8,8 @@ from django.core.checks import CheckMessage
 
 from expire_sessions.checks.messages import Section, warning
 from expire_sessions.transport import timeouts
-from expire_sessions.transport.timeouts import (
-    DefaultTimeout,
-    longest_wait,
-    sentinels_of,
-)
+from expire_sessions.transport.sentinels import sentinels_of
+from expire_sessions.transport.timeouts import DefaultTimeout, longest_wait
 
 __all__ = ["LONGEST", "check_waiting"]
 

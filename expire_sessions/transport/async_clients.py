@@ -10,7 +10,7 @@ import redis.sentinel
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from expire_sessions.transport.timeouts import sentinels_of
+from expire_sessions.transport.sentinels import keep_all, sentinels_of
 
 __all__ = ["async_client", "close_client"]
 
@@ -90,7 +90,7 @@ def _twin_of(pool: Any, kind: Any) -> Any:
         return ConnectionPool(connection_class=kind, **arguments)
     kind(**arguments, connection_pool=None)
     make: Any = SentinelConnectionPool  # untyped
-    return make(
+    twin = make(
         pool.service_name,
         _sentinels(pool.sentinel_manager),
         connection_class=kind,
@@ -98,6 +98,8 @@ def _twin_of(pool: Any, kind: Any) -> Any:
         check_connection=pool.check_connection,
         **arguments,
     )
+    keep_all(twin)
+    return twin
 
 
 def _sentinels(manager: Any) -> Any:

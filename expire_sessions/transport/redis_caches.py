@@ -11,7 +11,8 @@ from django_redis.client import DefaultClient, HerdClient, ShardClient
 from django_redis.compressors.identity import IdentityCompressor
 
 from expire_sessions.exceptions import InvalidSetup
-from expire_sessions.transport.timeouts import sentinels_of, set_timeouts
+from expire_sessions.transport.sentinels import keep_all, sentinels_of
+from expire_sessions.transport.timeouts import set_timeouts
 
 __all__ = ["close", "decoder", "disconnect_idle", "has_constant_keys", "redis_cache"]
 
@@ -109,6 +110,7 @@ def _client_with_a_pool_of_its_own(cache: Any) -> Any:
     def own_pool(params: dict[str, Any]) -> Any:
         pool = factory.get_connection_pool(params)
         set_timeouts(pool)
+        keep_all(pool)
         return pool
 
     # django-redis's hook for another way of keeping pools, on this object alone: the

@@ -26,13 +26,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from expire_sessions.conf import conf
+from expire_sessions.transport.sentinels import sentinels_of
 
 __all__ = [
     "SECONDS",
     "SENTINEL_SECONDS",
     "DefaultTimeout",
     "longest_wait",
-    "sentinels_of",
     "set_timeouts",
 ]
 
@@ -64,12 +64,6 @@ def set_timeouts(pool: Any) -> None:
         _set(arguments, chosen, SENTINEL_SECONDS)
         if "retry" not in chosen:
             arguments["retry"] = Retry(NoBackoff(), 0)
-
-
-def sentinels_of(pool: Any) -> list[Any]:
-    """Return the clients that ask the sentinels; none where there is one server."""
-    manager = getattr(pool, "sentinel_manager", None)
-    return list(getattr(manager, "sentinels", ()))
 
 
 def longest_wait(pool: Any) -> float:
