@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from expire_sessions import problems
 from expire_sessions.exceptions import InvalidSetup
 
 __all__ = ["KNOWN", "Setting", "conf"]
@@ -26,46 +27,6 @@ A_CENTURY: Final = 36_525
 AN_HOUR: Final = 3600
 
 Value = TypeVar("Value")
-Problem = Callable[[object], str | None]
-"""Takes a value, and returns what is wrong with it, or None."""
-
-
-def _problem_with_count(value: object) -> str | None:
-    # bool is an int in Python, and True is not a number of sessions.
-    number = isinstance(value, int) and not isinstance(value, bool)
-    if value is None or (number and value >= 0):  # type: ignore[operator] # a number
-        return None
-    return "must be None or an integer from 0"
-
-
-def _problem_with_number(unit: str, most: int, *, optional: bool) -> Problem:
-    kind = "None or a number" if optional else "a number"
-    words = f"must be {kind} of {unit} from 0 to {most}"
-
-    def problem(value: object) -> str | None:
-        if value is None:
-            return None if optional else words
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        right = number and 0 <= value <= most  # type: ignore[operator] # a number
-        return None if right else words
-
-    return problem
-
-
-def _problem_with_policy(value: object) -> str | None:
-    if value in POLICIES:
-        return None
-    return f"must be one of {', '.join(map(repr, POLICIES))} in this version"
-
-
-def _problem_with_function(value: object) -> str | None:
-    if not isinstance(value, str):
-        return "must be the dotted path of a function"
-    try:
-        found = import_string(value)
-    except Exception as error:  # noqa: BLE001 - what the project's module raises
-        return f"cannot be imported: {type(error).__name__}: {error}"
-    return None if callable(found) else "must name something that can be called"
 
 
 @dataclass(frozen=True)
@@ -82,7 +43,7 @@ class Setting(Generic[Value]):
 
     default: Value
 
-    problem: Problem
+    problem: problems.Problem
     """Says what is wrong with a value. The system check shows it; at run time it is
     raised, because a server may run without the checks."""
 
@@ -124,30 +85,32 @@ class Conf:
     """The value of each setting, typed. A wrong one raises InvalidSetup."""
 
     max_users = Setting[int | None](
-        "EXPIRE_MAX_USERS", 1, _problem_with_count, check="E011", key="max_users"
+        "EXPIRE_MAX_USERS", 1, problems.with_count, check="E011", key="max_users"
     )
     """How many sessions a user may have; 0 or None: no limit."""
 
     log_limit = Setting[int | None](
-        "EXPIRE_LOG_LIMIT", None, _problem_with_count, check="E012", key="log_limit"
+        "EXPIRE_LOG_LIMIT", None, problems.with_count, check="E012", key="log_limit"
     )
     """How many ended rows of a user are kept; None: all."""
 
     log_age = Setting[float | None](
         "EXPIRE_LOG_AGE",
         None,
-        _problem_with_number("days", A_CENTURY, optional=True),
+        problems.with_number("days", A_CENTURY, optional=True),
         check="E017",
     )
     """Days after a login for which its ended row is kept; None: for ever."""
 
-    policy = Setting[str]("EXPIRE_POLICY", "evict", _problem_with_policy, check="E013")
+    policy = Setting[str](
+        "EXPIRE_POLICY", "evict", problems.with_choice(POLICIES), check="E013"
+    )
     """What happens at the limit."""
 
     touch_interval = Setting[float | None](
         "EXPIRE_TOUCH_INTERVAL",
         60,
-        _problem_with_number("seconds", A_BILLION, optional=True),
+        problems.with_number("seconds", A_BILLION, optional=True),
         check="E014",
     )
     """Seconds between two touches of a session by one process; None: never."""
@@ -155,7 +118,7 @@ class Conf:
     timeout = Setting[float](
         "EXPIRE_TIMEOUT",
         2,
-        _problem_with_number("seconds", AN_HOUR, optional=False),
+        problems.with_number("seconds", AN_HOUR),
         check="E018",
     )
     """Seconds that an operation may spend on retries, where Redis fails, before it is
@@ -164,7 +127,7 @@ class Conf:
     client_ip_path = Setting[str](
         "EXPIRE_CLIENT_IP",
         "expire_sessions.clients.remote_addr",
-        _problem_with_function,
+        problems.with_function,
         check="E015",
     )
     """Where ``client_ip`` is."""

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import pytest
 from django.db import connection
 
-from expire_sessions import receivers
 from expire_sessions.backend import SessionStore
+from expire_sessions.receivers import beside
 from expire_sessions.transport import running
 from expire_sessions.transport.connections import connection_for
 from expire_sessions.transport.loops import lane_of
@@ -90,6 +90,6 @@ def awaiting_actors() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         patch.setattr(running, "sync_to_async", _here)
-        patch.setattr(receivers, "_is_loop_running", lambda: False)
+        patch.setattr(beside, "_is_loop_running", lambda: False)
         patch.setattr(interleaved_actors, "SessionStore", AwaitingStore)
         yield

@@ -17,6 +17,7 @@ FLOORS = {
     "clock": 0,
     "exceptions": 0,
     "occasions": 0,
+    "problems": 0,
     "reasons": 0,
     "signals": 0,
     "users": 0,
