@@ -1,11 +1,7 @@
 """Take in the sessions that were made before this engine was.
 
-They join the index of their user, so that they count for the limit and end with "sign
-out everywhere". Nobody is signed out here: the limit is enforced at the user's next
-save.
-
-Both walks go in steps of some hundred sessions, and can be stopped and resumed. What
-has been taken in is left as it is, and what has ended here since is not copied again.
+They join the index of their user: they count for the limit, and end with "sign out
+everywhere". Nobody is signed out here. Both walks can be stopped and resumed.
 """
 
 import datetime
@@ -21,9 +17,9 @@ from expire_sessions import history
 from expire_sessions.endings import Live
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.flows.payloads import data_in, user_id_in
+from expire_sessions.limits import common_ages
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import bulk
-from expire_sessions.protocol.bulk import Stored
 from expire_sessions.protocol.listing import BATCH
 from expire_sessions.protocol.session_keys import SessionKey, is_session_key, session_id
 from expire_sessions.transport.connections import Connection, session_connection
@@ -137,7 +133,7 @@ def _copied(
 ) -> Adopted:
     """Copy some rows. A session that is in Redis already stays as it is there."""
     now = timezone.now()
-    stored: list[Stored] = []
+    stored: list[bulk.Stored] = []
     owners: dict[str, str | None] = {}
     ended = _ended_here(rows)
     for row in rows:
@@ -148,7 +144,7 @@ def _copied(
         data = store(key).decode(row.session_data)
         payload = _encoded(connection, data) if data else None
         if payload is not None:
-            stored.append(Stored(key, payload, age))
+            stored.append(bulk.Stored(key, payload, age))
             owners[key] = user_id_in(data)
     ask(connection, bulk.store_many(connection.keys, stored))
     return Adopted(
@@ -178,7 +174,7 @@ def _encoded(connection: Connection, data: dict[str, Any]) -> bytes | None:
 
 def _join(connection: Connection, owners: dict[str, str | None]) -> int:
     sessions = [(owner, key) for key, owner in owners.items() if owner is not None]
-    joined = run(connection, bulk.join(connection.keys, sessions))
+    joined = run(connection, bulk.join(connection.keys, sessions, common_ages()))
     seen_at = ask(connection, bulk.seen(connection.keys, joined))
     found = zip(joined, seen_at, strict=True)
     history.confirm(

@@ -10,9 +10,9 @@ from typing import Any
 from expire_sessions.flows import ending, loading, sweeping
 from expire_sessions.flows.saving import OrdinarySave
 from expire_sessions.installed import refuse_without_app
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import reads
 from expire_sessions.protocol.session_keys import is_session_key
-from expire_sessions.store import HeldStore
+from expire_sessions.telling import TellingStore
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import aask, arun, ask, run
@@ -22,7 +22,7 @@ __all__ = ["SessionStore"]
 refuse_without_app()
 
 
-class SessionStore(HeldStore):
+class SessionStore(TellingStore):
     """A session in Redis, in the index of its user as soon as it has one.
 
     A session belongs to one user for life: where the data names another user, or none
@@ -35,17 +35,21 @@ class SessionStore(HeldStore):
 
     @without_keys
     def load(self) -> dict[str, Any]:
-        """Return the session's data; where it is not live, nothing, and drop the key.
+        """Return the session's data; where it is not live, drop the key.
+
+        What is left then is why it ended, if that is known: see ``notice``.
 
         One round trip, which also marks the session seen where that is due. One or two
-        more where the index does not know it, or holds more than the limit.
+        more where the index does not know it, or holds more than the limit; one more
+        where it is not live.
         """
         command = loading.command(self._held)
         if command is None:
             return {}
         data, following = loading.taken(self._held, ask(self._connection, command))
-        is_live = following is None or run(self._connection, following)
-        return self._found(data if is_live else None)
+        if data is not None and (following is None or run(self._connection, following)):
+            return data
+        return self._missed(run(self._connection, loading.missed(self._held)))
 
     @without_keys
     async def aload(self) -> dict[str, Any]:
@@ -55,17 +59,18 @@ class SessionStore(HeldStore):
             return {}
         loaded = await aask(self._connection, command)
         data, following = loading.taken(self._held, loaded)
-        is_live = following is None or await arun(self._connection, following)
-        return self._found(data if is_live else None)
+        if data is not None and (
+            following is None or await arun(self._connection, following)
+        ):
+            return data
+        return self._missed(await arun(self._connection, loading.missed(self._held)))
 
     @without_keys
     def exists(self, session_key: str | None) -> bool:
         """Tell whether there is such a session. One round trip."""
         if not is_session_key(session_key):
             return False
-        return ask(
-            self._connection, commands.exists(self._connection.keys, session_key)
-        )
+        return ask(self._connection, reads.exists(self._connection.keys, session_key))
 
     @without_keys
     async def aexists(self, session_key: str | None) -> bool:
@@ -73,7 +78,7 @@ class SessionStore(HeldStore):
         if not is_session_key(session_key):
             return False
         return await aask(
-            self._connection, commands.exists(self._connection.keys, session_key)
+            self._connection, reads.exists(self._connection.keys, session_key)
         )
 
     @without_keys

@@ -9,76 +9,23 @@ needs four: half of what it took beside its round trip.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from functools import cached_property
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from expire_sessions import problems
-from expire_sessions.exceptions import InvalidSetup
+from expire_sessions.presets import PRESETS
+from expire_sessions.setting import Setting
 
-__all__ = ["KNOWN", "Setting", "conf"]
+__all__ = ["KNOWN", "conf"]
 
-POLICIES: Final = ("evict",)
+POLICIES: Final = ("evict", "refuse", "ask")
 A_BILLION: Final = 10**9
 A_CENTURY: Final = 36_525
 """Days. A date further back than the calendar goes is an error of its own."""
 AN_HOUR: Final = 3600
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Setting(Generic[Value]):
-    """A row of the table; as an attribute of ``Conf`` it is the setting's value.
-
-    The value is kept in the instance, where Python looks before it asks the class for
-    a descriptor without ``__set__``: only the first read comes here, as with
-    ``functools.cached_property``.
-    """
-
-    name: str
-    """Its name in Django's settings."""
-
-    default: Value
-
-    problem: problems.Problem
-    """Says what is wrong with a value. The system check shows it; at run time it is
-    raised, because a server may run without the checks."""
-
-    check: str
-    """The id of the system check that finds a wrong value."""
-
-    key: str | None = None
-    """Its key in the dictionary of ``expire_check``, where a handler may set it."""
-
-    attribute: str = field(init=False, default="")
-    """Its name in ``Conf``."""
-
-    def __set_name__(self, owner: type, attribute: str) -> None:
-        object.__setattr__(self, "attribute", attribute)  # past frozen
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> Value: ...
-    def __get__(self, instance: object | None, owner: type) -> Self | Value:
-        if instance is None:
-            return self
-        value = vars(instance)[self.attribute] = self.read()
-        return value
-
-    def read(self) -> Value:
-        """Return what it is set to, or its default.
-
-        Raises:
-            InvalidSetup: the value is wrong.
-        """
-        value: Value = getattr(settings, self.name, self.default)
-        if problem := self.problem(value):
-            raise InvalidSetup(f"{self.name} {problem}; it is {value!r}.")
-        return value
 
 
 class Conf:
@@ -103,9 +50,47 @@ class Conf:
     """Days after a login for which its ended row is kept; None: for ever."""
 
     policy = Setting[str](
-        "EXPIRE_POLICY", "evict", problems.with_choice(POLICIES), check="E013"
+        "EXPIRE_POLICY",
+        "evict",
+        problems.with_choice(POLICIES),
+        check="E013",
+        key="policy",
     )
     """What happens at the limit."""
+
+    idle_age = Setting[float | None](
+        "EXPIRE_IDLE_AGE",
+        None,
+        problems.with_number("seconds", A_BILLION, least=1, optional=True),
+        check="E042",
+        key="idle_age",
+    )
+    """Seconds without a request after which a session ends; None: no such age."""
+
+    absolute_age = Setting[float | None](
+        "EXPIRE_ABSOLUTE_AGE",
+        None,
+        problems.with_number("seconds", A_BILLION, least=1, optional=True),
+        check="E043",
+        key="absolute_age",
+    )
+    """Seconds after its login after which a session ends; None: no such age."""
+
+    notice_age = Setting[float](
+        "EXPIRE_NOTICE_AGE",
+        86_400,
+        problems.with_number("seconds", A_BILLION),
+        check="E044",
+    )
+    """Seconds for which the browser of an ended session may learn why; 0: it cannot."""
+
+    preset = Setting[str | None](
+        "EXPIRE_PRESET",
+        None,
+        problems.with_choice((None, *PRESETS)),
+        check="E045",
+    )
+    """The rule whose ages and limit hold where no setting says another thing."""
 
     touch_interval = Setting[float | None](
         "EXPIRE_TOUCH_INTERVAL",
@@ -140,6 +125,19 @@ class Conf:
         """
         function: Callable[[Any], str | None] = import_string(self.client_ip_path)
         return function
+
+    @cached_property
+    def staff_idle_age(self) -> float | None:
+        """The idle age of staff, where the preset has one and no setting does."""
+        preset = PRESETS.get(str(self.preset))
+        is_set = hasattr(settings, type(self).idle_age.name)
+        return None if preset is None or is_set else preset.staff_idle_age
+
+    @cached_property
+    def ages_version(self) -> str:
+        """Names the ages of the settings; empty where they have none."""
+        ages = (self.idle_age, self.absolute_age, self.staff_idle_age)
+        return "/".join(f"{age or 0:g}" for age in ages) if any(ages) else ""
 
     def forget(self) -> None:
         """Read every setting again on its next use: one of them has changed."""

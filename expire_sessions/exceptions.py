@@ -1,11 +1,12 @@
 """Everything this package raises on its own account, in one tree."""
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 
 __all__ = [
     "ExpireSessionsError",
     "InvalidLimits",
     "InvalidSetup",
+    "SessionLimitReached",
     "StoreRefused",
     "StoreUnavailable",
     "SweepIncomplete",
@@ -26,6 +27,20 @@ class InvalidLimits(ExpireSessionsError, ValueError):
     Raised out of the save that follows a login, so nobody gets in above a limit
     that is not known; on any other save it is logged and nothing is ended.
     """
+
+
+class SessionLimitReached(ExpireSessionsError, PermissionDenied):
+    """A login found no free place, under the policies ``refuse`` and ``ask``.
+
+    Nobody was signed in and no session has ended. Its text may be shown to the person.
+    """
+
+    code = "session_limit_reached"
+
+    def __init__(self, message: object, policy: str = "refuse") -> None:
+        super().__init__(message)
+        self.policy = policy
+        """What holds for this user: ``"refuse"`` or ``"ask"``."""
 
 
 class StoreUnavailable(ExpireSessionsError):

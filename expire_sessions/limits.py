@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-from django.core.exceptions import ValidationError
-from django.utils.functional import SimpleLazyObject
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from expire_sessions.conf import KNOWN, conf
 from expire_sessions.exceptions import InvalidLimits
-from expire_sessions.loaded import loaded_user
+from expire_sessions.lazy import LazyUser
+from expire_sessions.protocol.lives import NO_AGES, Ages
 from expire_sessions.signals import expire_check
 
-__all__ = ["Answers", "LazyUser", "Limits", "known_limits", "limits_for"]
+__all__ = [
+    "Answers",
+    "Limits",
+    "common_ages",
+    "known_limits",
+    "limits_for",
+    "settings_limits",
+]
 
 SETTINGS: Final = {setting.key: setting for setting in KNOWN.values() if setting.key}
 """The keys a handler may leave in the dictionary, and the settings they override."""
@@ -29,6 +33,25 @@ class Limits:
 
     log_limit: int | None
     """Ended rows of the user that are kept; None: all."""
+
+    policy: str = "evict"
+    """What happens at the limit."""
+
+    idle_age: float | None = None
+    """Seconds without a request after which a session ends; None: no such age."""
+
+    absolute_age: float | None = None
+    """Seconds after its login after which a session ends; None: no such age."""
+
+    @property
+    def ages(self) -> Ages:
+        """The ages of a session, in the words of the protocol."""
+        version = conf.ages_version
+        if not version and not self.idle_age and not self.absolute_age:
+            return NO_AGES
+        ages = (self.idle_age, self.absolute_age, conf.notice_age)
+        idle, absolute, notice = (int((age or 0) * 1000) for age in ages)
+        return Ages(idle, absolute, notice, version or "-")
 
 
 class Answers:
@@ -66,53 +89,13 @@ def _handlers() -> list[object]:
     return [receiver for _, receiver, *_ in expire_check.receivers]
 
 
-if TYPE_CHECKING:  # it takes a parameter in the stubs alone
-    LazyObject = SimpleLazyObject[object]
-else:
-    LazyObject = SimpleLazyObject
-
-
-class LazyUser(LazyObject):
-    """A user that is fetched when a handler looks at more than its ``pk``.
-
-    Signal.send() hashes the sender and reads ``__func__``: neither may trigger the
-    query.
-    """
-
-    def __init__(self, user_id: str) -> None:
-        # Here, for SESSION_ENGINE is imported before the app registry is ready.
-        from django.contrib.auth import get_user_model  # noqa: PLC0415
-
-        users = get_user_model()
-        key: Any = user_id
-        # Where it is no id of this user model, looking at it will say so.
-        with suppress(ValidationError):
-            key = users._meta.pk.to_python(user_id)
-        super().__init__(lambda: _fetched(users, user_id, key))
-        # Past the proxy, which would set it on the user.
-        self.__dict__["pk"] = key
-
-    def __hash__(self) -> int:
-        return hash(self.__dict__["pk"])  # as a model's
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "__func__":
-            raise AttributeError(name)
-        return super().__getattr__(name)
-
-
-def _fetched(users: Any, user_id: str, key: Any) -> Any:
-    user = loaded_user(user_id)
-    return users._default_manager.get(pk=key) if user is None else user
-
-
 def known_limits(user_id: str, answers: Answers) -> Limits | None:
     """Return the limits of a user, where no handler need be asked for them.
 
     Raises:
         InvalidSetup: a setting has a wrong value.
     """
-    return _limits_of_settings() or answers.get(user_id)
+    return _fixed_limits() or answers.get(user_id)
 
 
 def limits_for(user_id: str, user: object | None = None) -> Limits:
@@ -127,23 +110,45 @@ def limits_for(user_id: str, user: object | None = None) -> Limits:
         InvalidSetup: a setting has a wrong value.
         Exception: whatever a handler raises.
     """
-    if limits := _limits_of_settings():
-        return limits
-    settings: dict[str, Any] = {"max_users": conf.max_users}
     sender = LazyUser(user_id) if user is None else user
+    if limits := _fixed_limits():
+        return replace(limits, idle_age=_idle_age_of(sender))
+    settings: dict[str, Any] = {"max_users": conf.max_users}
     expire_check.send(sender=sender, settings=settings)
-    return _checked(settings)
+    return _checked(settings, sender)
 
 
-def _limits_of_settings() -> Limits | None:
+def _idle_age_of(user: Any) -> float | None:
+    """Return the idle age of the settings for a user."""
+    if conf.staff_idle_age is not None and getattr(user, "is_staff", False):
+        return conf.staff_idle_age
+    return conf.idle_age
+
+
+def settings_limits() -> Limits:
+    """Return what the settings say.
+
+    Raises:
+        InvalidSetup: a setting has a wrong value.
+    """
+    ages = conf.idle_age, conf.absolute_age
+    return Limits(conf.max_users or 0, conf.log_limit, conf.policy, *ages)
+
+
+def common_ages() -> Ages:
+    """Return the ages that hold for all users; none where they may differ."""
+    differ = expire_check.receivers or conf.staff_idle_age
+    return NO_AGES if differ else settings_limits().ages
+
+
+def _fixed_limits() -> Limits | None:
     """Return what the settings say; None where a handler may say another thing."""
-    _ = conf.policy  # a policy this version cannot keep must not pass as "evict"
-    if expire_check.receivers:  # most projects have none, and every save is here
-        return None
-    return Limits(conf.max_users or 0, conf.log_limit)
+    _ = conf.policy  # one that is misspelt must not pass as "evict"
+    # Most projects have no handler, and every save is here.
+    return None if expire_check.receivers else settings_limits()
 
 
-def _checked(settings: Mapping[str, Any]) -> Limits:
+def _checked(settings: Mapping[str, Any], user: object) -> Limits:
     if "max_users" not in settings:
         raise InvalidLimits("An expire_check handler removed 'max_users'.")
     for key, value in settings.items():
@@ -160,4 +165,7 @@ def _checked(settings: Mapping[str, Any]) -> Limits:
     return Limits(
         max_users=settings["max_users"] or 0,
         log_limit=settings.get("log_limit", conf.log_limit),
+        policy=settings.get("policy", conf.policy),
+        idle_age=settings["idle_age"] if "idle_age" in settings else _idle_age_of(user),
+        absolute_age=settings.get("absolute_age", conf.absolute_age),
     )

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FOUND_GONE", "EndReason"]
+__all__ = ["ABSOLUTE", "DROPPED", "FOUND_GONE", "IDLE", "EndReason"]
 
 
 class EndReason(StrEnum):
@@ -35,7 +35,22 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"
     """The login found its browser's session gone before it could take its place."""
 
+    REFUSED = "refused"
+    """The login found no free place, under the policies ``refuse`` and ``ask``."""
+
+    REPLACED = "replaced"
+    """The same browser signed in again within seconds: a button clicked twice."""
+
 
 FOUND_GONE: Final = (EndReason.EXPIRED, EndReason.LOST)
 """Reasons that say only that a session was not there. A better one replaces
 them, and a session that turns out to be live reopens its row."""
+
+IDLE: Final = "idle"
+ABSOLUTE: Final = "absolute"
+"""Which age has ended a session that nobody ended. Told to its browser alone: to the
+history it has expired, as any other."""
+
+DROPPED: Final = frozenset({*EndReason, IDLE, ABSOLUTE} - {EndReason.DELETED})
+"""Reasons for which what a request in flight has set is dropped without an error. Who
+deletes a session by its key gets what Django does."""

@@ -4,6 +4,7 @@
 ``expire_check``     how many sessions may this user have?
 ``session_entering`` a login is about to take its place
 ``session_started``  a login has its place
+``session_refused``  a login found no free place
 ``session_rotated``  a session goes on under a new key
 ``session_ended``    a session is no longer usable
 ``sessions_ended``   the same, once for all that ended together
@@ -27,6 +28,7 @@ __all__ = [
     "expire_check",
     "session_ended",
     "session_entering",
+    "session_refused",
     "session_rotated",
     "session_started",
     "sessions_ended",
@@ -42,7 +44,8 @@ Arguments:
         that does not look at it costs no query.
     settings (dict): ``{"max_users": EXPIRE_MAX_USERS}``. A handler changes it
         for this user: ``max_users`` is an int from 1, or 0 or None for no limit.
-        It may add ``log_limit`` (see ``EXPIRE_LOG_LIMIT``).
+        It may add ``log_limit``, ``policy``, ``idle_age`` and ``absolute_age``: each
+        as the setting of that name. Ages hold for the session that signs in.
 """
 
 session_entering: Final = Signal()
@@ -64,6 +67,15 @@ Arguments:
         context are what ``expire_check`` answered.
     live (frozenset[str] or None): the ids of all live sessions of the user in
         that instant, this one among them; None where there are too many to list.
+"""
+
+session_refused: Final = Signal()
+"""A login found no free place, under the policies ``refuse`` and ``ask``. Nobody was
+signed in.
+
+Arguments:
+    sender, user_id, session_id, context: as for ``session_started``. The id is that of
+        the row in the history, which has ended.
 """
 
 session_rotated: Final = Signal()

@@ -11,9 +11,8 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.utils.module_loading import import_string
 
-from expire_sessions.context import Context
 from expire_sessions.flows import ending, rotating, saving
-from expire_sessions.flows.held import HeldSession
+from expire_sessions.flows.held import Announced, HeldSession
 from expire_sessions.flows.saving import OrdinarySave, SaveOptions
 from expire_sessions.protocol.keys import PAYLOAD
 from expire_sessions.protocol.session_keys import is_session_key, new_session_key
@@ -25,6 +24,11 @@ __all__ = ["HeldStore"]
 
 A_CENTURY: Final = 100 * 365 * 86400 * 1000
 """Milliseconds; Redis refuses ages that it cannot add to the time of day."""
+
+
+LOGIN: Final = ("_auth_user_id", "_auth_user_backend", "_auth_user_hash")
+"""What ``login()`` sets: names of ``django.contrib.auth``, which needs the app registry
+to import."""
 
 
 class HeldStore(SessionBase):
@@ -95,22 +99,35 @@ class HeldStore(SessionBase):
         """See ``cache_key``."""
         return self.cache_key
 
-    def remember_login(self, user_id: str, user: object, context: Context) -> None:
+    def remember_login(self, login: Announced) -> None:
         """Take what is known of a login, for the save that makes it effective."""
-        self._held.announce_login(user_id, user, context)
+        self._held.announce_login(login)
+
+    def drop_login(self) -> None:
+        """Take back what Django's ``login()`` has set: there was no place for it."""
+        data = self._get_session()
+        for name in LOGIN:
+            data.pop(name, None)
+        if not data and self._held.known.is_new:
+            self._held.become_anonymous()
+            self.modified = False
 
     def remember_logout(self) -> None:
         """Let the next flush count as a logout."""
         self._held.announce_logout()
 
+    def _capped(self, age: int) -> int:
+        """Return the seconds of an age, or those that are left of the absolute age."""
+        left = self._held.absolute_left()
+        return age if left is None else min(age, left)
+
     def _age(self) -> int:
         """Milliseconds this session is to live from now on."""
         return min(int(self.get_expiry_age() * 1000), A_CENTURY)
 
-    def _found(self, data: dict[str, Any] | None) -> dict[str, Any]:
-        if data is None:
-            self._held.become_anonymous()
-        return data or {}
+    def _missed(self, data: dict[str, Any]) -> dict[str, Any]:
+        self.modified |= bool(data)  # what the browser may learn waits in a new session
+        return data
 
     def _save_of(
         self, data: dict[str, Any], must_create: bool

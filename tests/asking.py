@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from expire_sessions.protocol import commands, listing
+from expire_sessions.protocol import commands, listing, reads
 from expire_sessions.protocol.bulk import join
 from expire_sessions.protocol.listing import Page
 from expire_sessions.protocol.members import Member
@@ -21,13 +21,12 @@ class Index:
 
     def read(self, session_key: str) -> bytes | None:
         """Return a payload."""
-        return ask(self._connection, commands.read(self._keys, session_key)).payload
+        return ask(self._connection, reads.read(self._keys, session_key)).payload
 
     def save(self, mode: Mode, session_key: str, **options: Any) -> int:
         """Return how many members the index has then."""
-        return ask(
-            self._connection, commands.save(self._keys, mode, session_key, **options)
-        )
+        command = commands.save(self._keys, mode, session_key, **options)
+        return ask(self._connection, command).members
 
     def place(self, mode: Mode, session_key: str, **options: Any) -> Saved:
         """Save, and keep to the limit."""

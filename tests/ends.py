@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.sessions.backends.base import UpdateError
 from django.core.management import call_command
 from django.http import HttpRequest
-from django.test import Client
+from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
+from expire_sessions.exceptions import SessionLimitReached
 from expire_sessions.sessions import UserSessions
 from tests.asking import lose_payload, redis_client
 from tests.sessions import key_of, make_older
@@ -27,6 +29,20 @@ def interrupt(browser: Client, ann: Any) -> None:
     lose_payload(request.session.session_key)
     with pytest.raises(UpdateError):
         request.session.save()
+
+
+def be_refused(browser: Client, ann: Any) -> None:
+    """Sign in where there is no place; the first session goes away with its row."""
+    with override_settings(EXPIRE_POLICY="refuse"), pytest.raises(SessionLimitReached):
+        sign_in_store(ann)
+
+
+def click_twice(browser: Client, ann: Any) -> None:
+    """Sign in twice with one page: nothing has come back in between."""
+    mark = {settings.CSRF_COOKIE_NAME: "drawn for this browser"}
+    with override_settings(EXPIRE_MAX_USERS=3):
+        sign_in_store(ann, cookies=mark)
+        sign_in_store(ann, cookies=mark)
 
 
 def change_password_elsewhere(browser: Client, ann: Any) -> None:
@@ -60,4 +76,6 @@ ENDS: list[tuple[str, Callable[[Client, Any], object]]] = [
     ("expired", let_age_pass),
     ("lost", lose_at_once),
     ("interrupted", interrupt),
+    ("refused", be_refused),
+    ("replaced", click_twice),
 ]

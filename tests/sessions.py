@@ -15,9 +15,10 @@ from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 
 
-def sign_in(user: Any) -> SessionStore:
+def sign_in(user: Any, cookies: dict[str, str] | None = None) -> SessionStore:
     """Sign a user in with a new browser, as a login view and the middleware do."""
     request = HttpRequest()
+    request.COOKIES = cookies or {}
     request.META = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "worker"}
     store = request.session = SessionStore()
     login(request, user)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import commands, scripts
 from expire_sessions.protocol.replies import Mode, Saved
 from expire_sessions.protocol.scripts import Script
 from expire_sessions.protocol.session_keys import new_session_key, session_id
@@ -136,7 +136,7 @@ def test_a_repeated_login_knows_that_there_are_more_to_end(ann: Any) -> None:
             payload=b"{}",
             age=60_000,
             limit=1,
-            entering=True,
+            entry=commands.Entry(),
         )
         for _ in range(2)
     ]
@@ -168,9 +168,8 @@ USER = "7"
 @pytest.fixture(scope="module")
 def short_steps() -> Script:
     """Return save.lua with short steps."""
-    script = Script("save")
-    source = script.source.replace("local STEP = 1000", f"local STEP = {STEP}")
-    assert source != script.source
+    source = scripts.SAVE.source.replace("local STEP = 1000", f"local STEP = {STEP}")
+    assert source != scripts.SAVE.source
     short = Script("save")
     vars(short).update(source=source, digest="0" * 40)
     return short
@@ -221,7 +220,7 @@ def test_those_that_stay_are_the_newest_that_are_live(
             payload=b"{}",
             age=100_000,
             limit=limit,
-            entering=True,
+            entry=commands.Entry(),
         )
 
     with pytest.MonkeyPatch.context() as patch:

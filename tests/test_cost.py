@@ -86,8 +86,15 @@ def test_a_load_that_marks_the_session_seen_is_one(
     assert trips.during(SessionStore(store.session_key).load) == 1
 
 
-def test_a_miss_is_one_round_trip(trips: Trips, store: SessionStore) -> None:
-    assert trips.during(SessionStore("x" * 32).load) == 1
+def test_a_miss_is_one_more_for_the_reason(trips: Trips, store: SessionStore) -> None:
+    assert trips.during(SessionStore("x" * 32).load) == 2
+    with override_settings(EXPIRE_NOTICE_AGE=0):
+        assert trips.during(SessionStore("x" * 32).load) == 1
+
+
+def test_a_visitor_without_a_cookie_is_none(trips: Trips, store: SessionStore) -> None:
+    assert trips.during(SessionStore().load) == 0
+    assert trips.during(lambda: SessionStore().notice) == 0
 
 
 def test_an_ordinary_save_is_one(store: SessionStore, trips: Trips) -> None:

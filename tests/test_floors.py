@@ -23,17 +23,22 @@ FLOORS = {
     "users": 0,
     "loaded": 0.1,  # asks whether anybody listens
     "tracebacks": 0.1,  # knows what is raised
-    "conf": 0.1,  # says what it raises
+    "presets": 0,
+    "setting": 0.05,  # says what it raises
+    "conf": 0.1,
     "installed": 0.1,  # so does it
     "guard": 0.1,
     "protocol": 0.1,
-    "limits": 0.2,  # reads settings
+    "lazy": 0.2,  # asks who was loaded
+    "notices": 0.2,
+    "limits": 0.25,  # reads settings
     "context": 0.3,  # carries limits
     "clients": 0.4,
     "endings": 0.4,  # sends signals
     "transport": 1,
     "flows": 2,
     "store": 2.5,
+    "telling": 2.6,
     "backend": 3,
     "models": 3,
     "mending": 4,
@@ -42,6 +47,7 @@ FLOORS = {
     "adoption": 4.2,  # has the history make rows
     "admin": 5,
     "checks": 5,
+    "context_processors": 5,
     "receivers": 5,
     "testing": 5,
     "apps": 6,

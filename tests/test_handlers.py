@@ -46,8 +46,9 @@ HANDLERS: dict[str, Callable[..., None]] = {
     "a fraction": leaving("max_users", 1.5),
     "nothing": removing,
     "a misspelt key": leaving("max_user", 3),
-    "a policy of a later version": leaving("policy", "ask"),
+    "an unknown policy": leaving("policy", "postpone"),
     "a bad log limit": leaving("log_limit", "many"),
+    "a bad age": leaving("idle_age", 0),
 }
 
 

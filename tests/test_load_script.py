@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import reads
 from expire_sessions.protocol.replies import Loaded
 from expire_sessions.transport.connections import connection_for
 from expire_sessions.transport.running import ask
@@ -25,7 +25,7 @@ MINUTE = 60_000_000
 def load(interval: float | None = 0) -> Loaded:
     """Load the session as a process that has not marked it."""
     connection = connection_for("default")
-    return ask(connection, commands.load(connection.keys, KEY, interval))
+    return ask(connection, reads.load(connection.keys, KEY, interval))
 
 
 def keep(payload: bytes, user_id: str, *others: str) -> None:
@@ -234,5 +234,5 @@ def test_a_load_of_an_anonymous_session_marks_nothing_and_asks_once_a_minute() -
     store.save()
     key = str(store.session_key)
     assert SessionStore(key).load() == {"x": 1}
-    assert not connection_for("default").seen.is_due(key, 60)
+    assert connection_for("default").seen.mark_of(key, 60)
     assert redis_client().keys("*index*") == []

@@ -312,9 +312,10 @@ def test_a_login_that_was_ended_before_its_repetition_stays_ended(
     losing(store.save, scripts.SAVE)
     gap(ann)
     before = live_ids(ann)
-    for _ in range(tries):
-        with pytest.raises(UpdateError):
-            store.save()
+    with pytest.raises(UpdateError):
+        store.save()
+    for _ in range(tries - 1):
+        store.save()  # dropped: its browser learns why with the next page
     assert live_ids(ann) == before
     assert name_of(store) not in before
     assert not LoggedSession.objects.filter(session_id=name_of(store), ended_at=None)

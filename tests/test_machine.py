@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import alogin, get_user_model, login
-from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 from django.test import override_settings
 from hypothesis import HealthCheck, settings
@@ -189,8 +188,7 @@ class Rules(RuleBasedStateMachine):
                 browser.data["x"] = value
                 self.is_seen(browser)
             elif was_live:
-                with pytest.raises(UpdateError):
-                    self.call(store, "save")
+                self.call(store, "save")  # dropped, without an error
 
     @rule(browser=browsers)
     def save_every_request(self, browser: Browser) -> None:

@@ -382,7 +382,7 @@ def test_the_checker_cries_out_at_a_script_without_its_existence_check(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The witness of these tests would see what they are to prevent."""
-    blind = Script("save")
+    blind = Script("save", "life", "notice")
     check = 'if exists == (mode == "new") then return 0 end'
     assert check in blind.source
     source = blind.source.replace(check, "")

@@ -17,7 +17,7 @@ from example_project.redis_server import VARIABLE, RedisServer
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
 from expire_sessions.flows import loading
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import reads
 from expire_sessions.protocol.asking import Command
 from expire_sessions.sessions import UserSessions
 from expire_sessions.transport import failures, reserve
@@ -159,7 +159,7 @@ def test_what_redis_refuses_while_connecting_is_asked_once(
 
 def test_a_load_is_asked_for_less_only_where_it_was_asked(clock: Clock) -> None:
     connection = connection_for("default")
-    asked = commands.load(connection.keys, "k" * 32, 60)
+    asked = reads.load(connection.keys, "k" * 32, 60)
     with override_settings(EXPIRE_TIMEOUT=0):
         found = Failures(connection, clock.now)
         with pytest.raises(StoreUnavailable):

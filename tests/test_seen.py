@@ -25,7 +25,7 @@ def marks(seen: Seen, clock: Clock, key: str, seconds: float | None) -> list[flo
     found: list[float] = []
     for _ in range(600):
         clock.now += 1
-        if seen.is_due(key, seconds):
+        if not seen.mark_of(key, seconds):
             found.append(clock.now)
             seen.add(key, seconds)
     return found
@@ -66,7 +66,7 @@ def test_of_many_sessions_few_are_due_in_one_second(clock: Clock) -> None:
     most = 0
     for _ in range(60):
         clock.now += 1
-        due = [key for key in KEYS if process.is_due(key, 60)]
+        due = [key for key in KEYS if not process.mark_of(key, 60)]
         most = max(most, len(due))
         for key in due:
             process.add(key, 60)
@@ -76,23 +76,23 @@ def test_of_many_sessions_few_are_due_in_one_second(clock: Clock) -> None:
 def test_with_an_interval_of_nothing_it_is_always_due(clock: Clock) -> None:
     process = Seen()
     process.add("a session", 0)
-    assert process.is_due("a session", 0)
+    assert not process.mark_of("a session", 0)
 
 
 def test_without_touches_it_is_due_once_an_hour(clock: Clock) -> None:
     process = Seen()
-    assert process.is_due("a session", None)
+    assert not process.mark_of("a session", None)
     process.add("a session", None)
-    assert not process.is_due("a session", None)
+    assert process.mark_of("a session", None)
     clock.now += 3600
-    assert process.is_due("a session", None)
+    assert not process.mark_of("a session", None)
 
 
 def test_it_does_not_grow_for_ever(clock: Clock) -> None:
     process = Seen(most=100)
     for number in range(1000):
         process.add(f"session {number}", 60)
-        assert not process.is_due(f"session {number}", 60)
+        assert process.mark_of(f"session {number}", 60)
     assert len(process._young) + len(process._old) <= 100
 
 

@@ -10,11 +10,12 @@ from django.test import override_settings
 
 from expire_sessions.checks import check_settings
 from expire_sessions.clients import describe
-from expire_sessions.conf import KNOWN, Conf, Setting, conf
+from expire_sessions.conf import KNOWN, Conf, conf
 from expire_sessions.context import Context
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.limits import SETTINGS, Limits
 from expire_sessions.models import LoggedSession
+from expire_sessions.setting import Setting
 from tests.test_checks import WRONG
 
 

@@ -108,7 +108,7 @@ def test_what_the_process_knows_of_sessions_is_forgotten_with_them() -> None:
         connection.seen.add("a session", 60)
         connection.answers.add("1", Limits(max_users=0, log_limit=None))
         clear_sessions()
-        assert connection.seen.is_due("a session", 60)
+        assert not connection.seen.mark_of("a session", 60)
         assert connection.answers.get("1") is None
 
 

@@ -27,7 +27,7 @@ KEY = "k" * 32
 )
 def test_a_wrong_setting_lets_nobody_in_and_ends_nothing(ann: Any, name: str) -> None:
     store = sign_in(ann)
-    with override_settings(**{name: "refuse"}), pytest.raises(InvalidSetup, match=name):
+    with override_settings(**{name: "wrong"}), pytest.raises(InvalidSetup, match=name):
         sign_in(ann)
     assert live_ids(ann) == ids(store)
     assert LoggedSession.objects.get().active
@@ -40,7 +40,7 @@ def test_a_wrong_limit_signs_nobody_out(
 ) -> None:
     with override_settings(EXPIRE_MAX_USERS=2):
         browsers = [sign_in(ann), sign_in(ann)]
-    with override_settings(**{name: "refuse"}):
+    with override_settings(**{name: "wrong"}):
         for browser in browsers:
             browser.get("/set/x/1/")
             assert browser.get("/whoami/").content == b"ann"

@@ -38,7 +38,7 @@ TOKEN: Final = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
 USER: Final = re.compile(r'<span id="user">(.*?)</span>')
 SESSION: Final = re.compile(r'<tr data-session="\w{64}">')
 SIGNED_OUT: Final = "You have signed out."
-ENDED: Final = "The session of this browser has ended."
+ENDED: Final = "so this one was signed out."
 
 
 class Page(NamedTuple):

@@ -136,7 +136,7 @@ def _verify_out(browser: Browser) -> None:
         expected=NOBODY,
         found=page.user,
     )
-    verify("Its page says that the session has ended", expected=ENDED, found=page.told)
+    verify("Its page says why", expected=ENDED, found=page.told)
     again = browser.home()
     verify("It says so once", expected=(NOBODY, None), found=(again.user, again.told))
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
@@ -42,19 +41,8 @@ class SignOut(LogoutView):
 def home(request: HttpRequest) -> HttpResponse:
     """Show who you are, where you are signed in and when you were."""
     if not request.user.is_authenticated:
-        ended = {"session_has_ended": session_has_ended(request)}
-        return render(request, "members/home.html", ended)
+        return render(request, "members/home.html")
     sessions = UserSessions(request.user, request.session.session_key)
     history = LoggedSession.objects.for_user(request.user).order_by("-date_logged")
     context = {"sessions": sessions.list(), "history": history[:NEWEST]}
     return render(request, "members/home.html", context)
-
-
-def session_has_ended(request: HttpRequest) -> bool:
-    """Tell whether the browser came with a session that is not there any more.
-
-    Why it ended is not known here. Signing out takes the cookie away, so it was not
-    that; and this response takes it away, so it is told once.
-    """
-    had_one = settings.SESSION_COOKIE_NAME in request.COOKIES
-    return had_one and request.session.is_empty()

@@ -44,6 +44,8 @@ def _in_a_script(client: Any, keys: Keys) -> Iterator[tuple[str, str]]:
         keys.index(NOBODY),
         keys.made(NOBODY),
         keys.moved(session_id(NOBODY)),
+        keys.life(NOBODY),
+        keys.mark(NOBODY, NOBODY),
     ]
     arguments = [len(names), *names]
     try:

@@ -8,10 +8,12 @@ from django.contrib.sessions.backends.base import UpdateError
 
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.flows.held import HeldSession
+from expire_sessions.flows.limiting import notice_for
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.flows.unfinished import END, SAVE, Unfinished
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import commands, reads
 from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.lives import NO_NOTICE
 from expire_sessions.protocol.session_keys import is_session_key, session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import Connection
@@ -40,9 +42,11 @@ def end(session: HeldSession, key: str | None, reason: EndReason) -> Flow[bool]:
         user_id, is_anonymous = known.user_id, known.user_id is None
     else:
         user_id, is_anonymous = yield from _owner_of(session, key)
-    what = END + key
+    what, keys = END + key, session.connection.keys
+    # Who ends the own session knows why.
+    notice = NO_NOTICE if is_own else notice_for(reason)
     removed = yield from ask(
-        commands.remove(session.connection.keys, key, user_id, unfinished.name(what))
+        commands.remove(keys, key, user_id, unfinished.name(what), notice)
     )
     unfinished.done(what)
     if not removed.payload:
@@ -93,7 +97,10 @@ def end_all_of(
     while waiting:
         batch, waiting = waiting[:BATCH], waiting[BATCH:]
         calls = [(key, unfinished.name(key)) for key in batch]
-        removals = yield from ask(commands.remove_many(connection.keys, user_id, calls))
+        notice = notice_for(EndReason.ENDED)
+        removals = yield from ask(
+            commands.remove_many(connection.keys, user_id, calls, notice)
+        )
         found = [
             Ended.after_moves(user_id, (session_id(key), *removed.ids))
             for key, removed in zip(batch, removals, strict=True)
@@ -108,7 +115,7 @@ def end_all_of(
 
 def _owner_of(session: HeldSession, key: str) -> Flow[tuple[str | None, bool]]:
     """Return the user of a session, and whether it is known to have none."""
-    found = yield from ask(commands.read(session.connection.keys, key))
+    found = yield from ask(reads.read(session.connection.keys, key))
     data = session.decoded(found.payload)
     user_id = user_id_in(data or {})
     return user_id, data is not None and user_id is None

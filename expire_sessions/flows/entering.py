@@ -5,18 +5,29 @@ from typing import NoReturn
 
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
+from expire_sessions.clients import device
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
 from expire_sessions.flows.held import HeldSession
-from expire_sessions.flows.limiting import limits_of, tell_others_ended, trim
+from expire_sessions.flows.limiting import (
+    limits_of,
+    notice_for,
+    tell_others_ended,
+    trim,
+)
+from expire_sessions.flows.refusing import EVICT, refuse
 from expire_sessions.flows.unfinished import SAVE
 from expire_sessions.limits import Limits
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.lives import NO_AGES, NO_NOTICE, Notice
 from expire_sessions.protocol.replies import Mode, Outcome, Saved
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
-from expire_sessions.signals import session_entering, session_started
+from expire_sessions.signals import (
+    session_entering,
+    session_started,
+)
 from expire_sessions.transport.running import Flow, call
 
 __all__ = ["create", "place"]
@@ -52,10 +63,13 @@ def place(
     Raises:
         CreateError: there is such a session already (NEW).
         UpdateError: there is none any more.
+        SessionLimitReached: there is no free place, and the policy ends no other.
     """
-    limits = None
+    limits, entry, notice = None, None, NO_NOTICE
     if user_id is not None:
-        limits = yield from limits_of(session, user_id)
+        limits = session.login_of(user_id).limits
+        limits = limits or (yield from limits_of(session, user_id))
+        entry, notice = _entry_of(session, user_id, limits)
         yield from _tell_entering(session, user_id)
     try:
         saved = yield from ask(
@@ -67,8 +81,10 @@ def place(
                 user_id=user_id,
                 payload=payload,
                 age=age,
+                ages=limits.ages if limits else NO_AGES,
                 limit=limits.max_users if limits else 0,
-                entering=user_id is not None,
+                entry=entry,
+                notice=notice,
             )
         )
     except StoreRefused:
@@ -76,6 +92,10 @@ def place(
         yield from _tell_own_end(session, user_id, EndReason.LOST)
         raise
     session.unfinished.done(SAVE)
+    if limits is not None and saved.outcome is Outcome.REFUSED:
+        session.unfinished.entered = None
+        yield from _tell_own_end(session, user_id, EndReason.REFUSED)
+        yield from refuse(session, str(user_id), limits)
     if saved.outcome is Outcome.UNFIT:
         yield from _not_placed(session, mode, user_id)
     session.remember(user_id, payload)
@@ -83,9 +103,20 @@ def place(
         yield from _placed(session, user_id, saved, limits)
 
 
+def _entry_of(
+    session: HeldSession, user_id: str, limits: Limits
+) -> tuple[commands.Entry, Notice]:
+    """Return how a login takes its place, and the notice of those that end for it."""
+    login = session.login_of(user_id)
+    user_agent = login.context.user_agent
+    entry = commands.Entry(limits.policy != EVICT, login.browser)
+    return entry, notice_for(EndReason.EVICTED, device(user_agent or ""))
+
+
 def _placed(
     session: HeldSession, user_id: str, saved: Saved, limits: Limits | None
 ) -> Flow[None]:
+    session.left = saved.left
     session.mark_seen()
     yield from tell_others_ended(session, saved, limits)
     if saved.outcome is Outcome.ENDED:

@@ -8,7 +8,9 @@ from expire_sessions.conf import conf
 from expire_sessions.context import NO_CONTEXT, Context
 from expire_sessions.flows.payloads import data_in
 from expire_sessions.flows.unfinished import SAVE, TRIM, Unfinished
-from expire_sessions.limits import LazyUser, Limits
+from expire_sessions.lazy import LazyUser
+from expire_sessions.limits import Limits
+from expire_sessions.protocol.lives import Left
 from expire_sessions.protocol.session_keys import (
     is_session_key,
     new_session_key,
@@ -43,6 +45,12 @@ class Announced:
 
     user: object = None
     context: Context = NO_CONTEXT
+    limits: Limits | None = None
+    """What ``expire_check`` has answered at this login already."""
+
+    browser: str = ""
+    """A mark of the browser that signs in."""
+
     reason: EndReason = EndReason.FLUSHED
     """Why the next flush ends the session."""
 
@@ -57,6 +65,7 @@ class HeldSession:
         "connection",
         "key",
         "known",
+        "left",
         "sender",
     )
 
@@ -65,15 +74,16 @@ class HeldSession:
         self.sender = sender
         self.key = key if is_session_key(key) else None
         self.known = NOTHING
+        self.left: Left | None = None
+        """How long it may live, when it was last asked for; None: it has no ages."""
+
         self.announced = NOTHING_ANNOUNCED
         self._unfinished: Unfinished | None = None
         self._user: tuple[str, object] | None = None
 
-    def announce_login(self, user_id: str, user: object, context: Context) -> None:
+    def announce_login(self, login: "Announced") -> None:
         """Take what is known of a login, for the save that makes it effective."""
-        self.announced = replace(
-            self.announced, user_id=user_id, user=user, context=context
-        )
+        self.announced = replace(login, reason=self.announced.reason)
 
     def announce_logout(self) -> None:
         """Let the next flush count as a logout."""
@@ -97,6 +107,16 @@ class HeldSession:
         left = self._unfinished
         return left is not None and (left.next_key is not None or left.has(TRIM))
 
+    def absolute_left(self) -> int | None:
+        """Return the seconds that are left of the absolute age; None: it has none."""
+        if self.left is not None:
+            absolute = self.left.absolute
+            return None if absolute is None else -(-absolute // 1000)
+        limits = self.announced.limits
+        if self.announced.user_id is None or limits is None:
+            return None
+        return None if limits.absolute_age is None else int(limits.absolute_age)
+
     def remember(self, user_id: str | None, payload: bytes | None) -> None:
         """Note whose session is in Redis, and what was read or written there."""
         self.known = Known(user_id, payload)
@@ -104,11 +124,12 @@ class HeldSession:
 
     def mark_seen(self) -> None:
         """Note that this process has marked the session seen."""
-        self.connection.seen.add(str(self.key), conf.touch_interval)
+        self.connection.seen.add(str(self.key), conf.touch_interval, self.left)
 
     def forget(self) -> None:
         """Know nothing of a session in Redis."""
         self.known = NOTHING
+        self.left = None
         self.announced = replace(self.announced, reason=EndReason.FLUSHED)
         self._forget_move()
 

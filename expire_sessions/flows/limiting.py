@@ -4,19 +4,34 @@ import logging
 from functools import partial
 from typing import Final, cast
 
+from expire_sessions.conf import conf
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.unfinished import TRIM
-from expire_sessions.limits import Limits, known_limits, limits_for
+from expire_sessions.limits import (
+    Limits,
+    known_limits,
+    limits_for,
+    settings_limits,
+)
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.lives import Ages, Notice, notice_of
 from expire_sessions.protocol.replies import Mode, Saved
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.running import Flow, call
 
-__all__ = ["finish_trim", "keep_within", "limits_of", "tell_others_ended", "trim"]
+__all__ = [
+    "ages_of",
+    "finish_trim",
+    "keep_within",
+    "limits_of",
+    "notice_for",
+    "tell_others_ended",
+    "trim",
+]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -48,6 +63,12 @@ def finish_trim(session: HeldSession) -> Flow[None]:
     yield from trim(session, limits, 1)
 
 
+def ages_of(session: HeldSession) -> Flow[Ages]:
+    """Return the ages that a session takes on: where a handler fails, the settings'."""
+    limits = yield from _limits_or_none(session)
+    return (limits or settings_limits()).ages
+
+
 def limits_of(session: HeldSession, user_id: str) -> Flow[Limits]:
     """Ask ``expire_check`` anew. It raises what a handler raises."""
     asked = partial(limits_for, user_id, session.user(user_id))
@@ -68,6 +89,7 @@ def trim(session: HeldSession, limits: Limits | None, steps: int) -> Flow[None]:
                 call=unfinished.name(TRIM),
                 user_id=user_id,
                 limit=limits.max_users if limits else 0,
+                notice=notice_for(EndReason.EVICTED),
             )
         )
         unfinished.done(TRIM)
@@ -76,15 +98,26 @@ def trim(session: HeldSession, limits: Limits | None, steps: int) -> Flow[None]:
             return
 
 
+def notice_for(reason: EndReason, by: str = "") -> Notice:
+    """Return what is left for the browsers of sessions that end for this reason.
+
+    Args:
+        by: the device of the login that takes their place.
+    """
+    return notice_of(int(conf.notice_age * 1000), reason, by)
+
+
 def tell_others_ended(
     session: HeldSession, saved: Saved, limits: Limits | None
 ) -> Flow[None]:
     """Tell of the sessions that a save has ended, or found gone."""
     user_id = cast("str", session.known.user_id)
     context = session.context_of(user_id, limits)
+    replaced = () if saved.replaced is None else (saved.replaced,)
     for keys, reason in (
         (saved.gone, EndReason.EXPIRED),
         (saved.evicted, EndReason.EVICTED),
+        (replaced, EndReason.REPLACED),
     ):
         if keys:
             ended = [Ended(user_id, session_id(key)) for key in keys]

@@ -6,16 +6,18 @@ from typing import Any, Final
 from expire_sessions.conf import conf
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.flows.held import HeldSession
-from expire_sessions.flows.limiting import keep_within
+from expire_sessions.flows.limiting import ages_of, keep_within
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.loaded import expect_user
+from expire_sessions.notices import data_of
 from expire_sessions.occasions import Occasion
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import commands, reads
 from expire_sessions.protocol.asking import Command, ask
+from expire_sessions.protocol.lives import NO_AGES
 from expire_sessions.protocol.replies import Loaded, Mode
 from expire_sessions.transport.running import Flow
 
-__all__ = ["command", "taken"]
+__all__ = ["command", "missed", "taken"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -31,10 +33,17 @@ def command(session: HeldSession) -> Command[Loaded] | None:
     key, connection = session.key, session.connection
     if key is None or session.known.is_new:
         return None
-    interval = conf.touch_interval
-    if connection.seen.is_due(key, interval) and not connection.scripts_pause.lasts():
-        return commands.load(connection.keys, key, interval)
-    return commands.read(connection.keys, key)
+    interval, keys = conf.touch_interval, connection.keys
+    mark = connection.seen.mark_of(key, interval)
+    if connection.scripts_pause.lasts():
+        return reads.read(keys, key)
+    if mark is not None:
+        session.left = left = mark.left_now()
+        if left is None or not left.idle:
+            return reads.read(keys, key)
+        if left.idle <= left.until_end:
+            return reads.prolong(keys, key, left.idle)
+    return reads.load(keys, key, interval, conf.ages_version)
 
 
 def taken(
@@ -55,6 +64,7 @@ def taken(
         expect_user(user_id)
     if loaded.members is None:
         return data, None  # this process has marked it lately
+    session.left = loaded.left
     if user_id is not None and not loaded.members:
         return data, _marked(session, _join_index(session))
     if loaded.refusal is not None and REPLICA in loaded.refusal:
@@ -70,17 +80,38 @@ def taken(
     return data, None if following is None else _marked(session, following)
 
 
+def missed(session: HeldSession) -> Flow[dict[str, Any]]:
+    """Go on without the session, which is not there; return what its browser may learn.
+
+    One round trip where there was a key: it might have been any.
+    """
+    key = session.key
+    session.become_anonymous()
+    if key is None or not conf.notice_age:
+        return {}
+    try:
+        word = yield from ask(reads.take_word(session.connection.keys, key))
+    except StoreUnavailable:
+        return {}  # it takes no writes; the session is gone in any case
+    return {} if word is None else data_of(word)
+
+
 def _join_index(session: HeldSession) -> Flow[bool]:
-    """Mark a session seen that the index of its user was not seen to know."""
+    """Mark a session seen that the index of its user was not seen to know.
+
+    Or whose ages are not those of the settings: it takes these on.
+    """
     interval = conf.touch_interval
-    # Without an age: to Django, reading a session does not prolong it.
+    # Without an age of its own: to Django, reading a session does not prolong it.
     mode = Mode.JOIN if interval is None else Mode.KEEP
     keys, user_id = session.connection.keys, session.known.user_id
-    asked = commands.save(keys, mode, str(session.key), user_id=user_id)
-    members = yield from ask(asked)
+    ages = (yield from ages_of(session)) if conf.ages_version else NO_AGES
+    asked = commands.save(keys, mode, str(session.key), user_id=user_id, ages=ages)
+    kept = yield from ask(asked)
+    session.left = kept.left
     session.mark_seen()
-    yield from keep_within(session, members) or ()
-    return members > 0
+    yield from keep_within(session, kept.members) or ()
+    return kept.members > 0
 
 
 def _marked(session: HeldSession, following: Flow[Any]) -> Flow[bool]:

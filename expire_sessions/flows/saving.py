@@ -11,9 +11,10 @@ from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import finish_trim, keep_within
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.flows.rotating import finish_rotation
-from expire_sessions.protocol import commands
+from expire_sessions.protocol import commands, reads
 from expire_sessions.protocol.asking import ask
-from expire_sessions.protocol.replies import Mode
+from expire_sessions.protocol.replies import Kept, Mode
+from expire_sessions.reasons import DROPPED
 from expire_sessions.transport.running import Flow
 
 __all__ = ["OrdinarySave", "SaveOptions", "save_of"]
@@ -59,20 +60,38 @@ class OrdinarySave:
             age=how.age,
         )
 
-    def saved(self, members: int) -> Flow[None] | None:
+    def saved(self, kept: Kept) -> Flow[None] | None:
         """Take the reply; return the flow that has to follow, where one has to.
 
         Raises:
-            UpdateError: the session has ended.
+            UpdateError: the session has ended; so may the flow.
         """
-        if not members:
-            raise UpdateError
         session = self._session
+        if not kept.members:
+            return _dropped(session, self._user_id)
         session.remember(self._user_id, self._payload)
         if self._user_id is None:
             return None
+        session.left = kept.left
         session.mark_seen()
-        return keep_within(session, members)
+        return keep_within(session, kept.members)
+
+
+def _dropped(session: HeldSession, user_id: str | None) -> Flow[None]:
+    """Drop what a request in flight has set in a session that was ended meanwhile.
+
+    Its browser is answered as if nothing had happened, and learns why with its next
+    page. One round trip.
+
+    Raises:
+        UpdateError: nobody knows why it has ended, or its own user ended it.
+    """
+    if user_id is not None and conf.notice_age:
+        keys = session.connection.keys
+        word = yield from ask(reads.word(keys, str(session.key)))
+        if word is not None and word.reason in DROPPED:
+            return
+    raise UpdateError
 
 
 def save_of(

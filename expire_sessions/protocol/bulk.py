@@ -7,6 +7,7 @@ from expire_sessions.protocol.asking import Batch, Command, Steps, ask, together
 from expire_sessions.protocol.commands import save
 from expire_sessions.protocol.keys import Keys
 from expire_sessions.protocol.listing import BATCH
+from expire_sessions.protocol.lives import NO_AGES, Ages
 from expire_sessions.protocol.members import read_score
 from expire_sessions.protocol.replies import Mode
 
@@ -23,20 +24,24 @@ class Stored(NamedTuple):
 
 
 def join(
-    keys: Keys, sessions: Collection[tuple[str, str]]
+    keys: Keys, sessions: Collection[tuple[str, str]], ages: Ages = NO_AGES
 ) -> Steps[list[tuple[str, str]]]:
     """Let sessions join the index of their user. One round trip for all.
 
     Args:
         sessions: user id and session key of each. One that has ended, or is a member,
             is left as it is.
+        ages: what they take on, where they have none.
 
     Returns:
         Those that are live.
     """
-    joins = [save(keys, Mode.JOIN, key, user_id=user_id) for user_id, key in sessions]
+    joins = [
+        save(keys, Mode.JOIN, key, user_id=user_id, ages=ages)
+        for user_id, key in sessions
+    ]
     replies = zip(sessions, (yield from ask(together(joins))), strict=True)
-    return [session for session, members in replies if members]
+    return [session for session, kept in replies if kept.members]
 
 
 def seen(keys: Keys, sessions: Iterable[tuple[str, str]]) -> Batch[list[int]]:

@@ -18,6 +18,12 @@ key                                             type        holds
 ``expire_sessions:ended:<session id>``          string      for a minute, the name of
                                                             the call that ended this
                                                             session, and what it found
+``expire_sessions:life:<session key>``          string      what ends a session that has
+                                                            ages; once it was ended,
+                                                            why, until its browser has
+                                                            asked
+``expire_sessions:mark:<pk>:<hash>``            string      for ten seconds, the session
+                                                            that a browser signed in to
 ==============================================  ==========  ==========================
 
 Every name goes through the cache's ``make_key``: ``KEY_PREFIX``, ``VERSION`` and
@@ -32,7 +38,7 @@ from urllib.parse import quote, unquote
 from expire_sessions.exceptions import InvalidSetup
 from expire_sessions.protocol.session_keys import SessionKey
 
-__all__ = ["PAYLOAD", "Keys"]
+__all__ = ["LIFE", "PAYLOAD", "Keys"]
 
 PAYLOAD: Final = "django.contrib.sessions.cache"
 """What Django's cache backend puts before a session key."""
@@ -41,6 +47,8 @@ INDEX: Final = "expire_sessions:index:"
 MADE: Final = "expire_sessions:made:"
 MOVED: Final = "expire_sessions:moved:"
 ENDED: Final = "expire_sessions:ended:"
+LIFE: Final = "expire_sessions:life:"
+MARK: Final = "expire_sessions:mark:"
 
 
 class Keys:
@@ -61,10 +69,10 @@ class Keys:
     ) -> None:
         self._make_key = make_key
         self._is_constant = is_constant
-        self._packed: dict[int, tuple[str, ...]] = {}
+        self._packed: dict[tuple[int, str], tuple[str, ...]] = {}
         self._affixes: Final = {
             prefix: _affixes_of(make_key, prefix)
-            for prefix in (PAYLOAD, INDEX, MADE, MOVED, ENDED)
+            for prefix in (PAYLOAD, INDEX, MADE, MOVED, ENDED, LIFE, MARK)
         }
 
     def payload(self, session_key: str) -> str:
@@ -89,10 +97,15 @@ class Keys:
 
     def index(self, user_id: str) -> str:
         """Return the key of a user's index."""
-        head, tail = self.affixes(INDEX)
-        # Alphanumeric ids need no quoting; skip the slow quote().
-        is_plain = user_id.isascii() and user_id.isalnum()
-        return f"{head}{user_id if is_plain else quote(user_id, safe='')}{tail}"
+        return self._named(INDEX, _quoted(user_id))
+
+    def life(self, session_key: str) -> str:
+        """Return the key of what ends a session, or why it has ended."""
+        return self._named(LIFE, session_key)
+
+    def mark(self, user_id: str, browser: str) -> str:
+        """Return the key of what a browser has just signed in to as this user."""
+        return self._named(MARK, f"{_quoted(user_id)}:{browser}")
 
     def _named(self, prefix: str, name: str) -> str:
         head, tail = self.affixes(prefix)
@@ -104,14 +117,14 @@ class Keys:
             return self._affixes[prefix]
         return _affixes_of(self._make_key, prefix)
 
-    def packed_affixes(self, serves: int) -> tuple[str, ...]:
-        """Return what load.lua takes: a number, and what is around a user's id."""
-        packed = self._packed.get(serves)
+    def packed_affixes(self, serves: int, version: str) -> tuple[str, ...]:
+        """Return what load.lua takes behind the session key."""
+        packed = self._packed.get((serves, version))
         if packed is None:
             head, tail = self.affixes(INDEX)
-            packed = (f"{serves:016}{head}", tail) if tail else (f"{serves:016}{head}",)
+            packed = (f"{serves:016}{head}", tail, version)
             if self._is_constant:
-                self._packed[serves] = packed
+                self._packed[serves, version] = packed
         return packed
 
     @property
@@ -155,6 +168,12 @@ def _affixes_of(make_key: Callable[[str], str], prefix: str) -> tuple[str, str]:
             " nothing but a constant before and after it."
         )
     return head, tail
+
+
+def _quoted(user_id: str) -> str:
+    # Alphanumeric ids need no quoting; skip the slow quote().
+    is_plain = user_id.isascii() and user_id.isalnum()
+    return user_id if is_plain else quote(user_id, safe="")
 
 
 def _escape(text: str) -> str:

@@ -24,6 +24,7 @@ def moved_note(keys: Keys, session_key: str, user_id: str) -> str:
             "id": name,
             "payload": keys.payload(session_key),
             "moved": keys.moved(name),
+            "life": keys.life(session_key),
             "index": keys.index(user_id),
         }
     )

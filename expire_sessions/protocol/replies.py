@@ -5,14 +5,17 @@ from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from expire_sessions.protocol.keys import Keys
+from expire_sessions.protocol.lives import Left, read_left
 from expire_sessions.protocol.session_keys import SessionKey
 
 __all__ = [
+    "Kept",
     "Loaded",
     "Mode",
     "Outcome",
     "Removed",
     "Saved",
+    "read_kept",
     "read_loaded",
     "read_removed",
     "read_rotated",
@@ -48,6 +51,9 @@ class Outcome(IntEnum):
     ENDED = -1
     """This call is a repeated one. It had made the session, which was ended since."""
 
+    REFUSED = -2
+    """There was no free place: nothing was changed."""
+
 
 class Loaded(NamedTuple):
     """What a load found."""
@@ -61,6 +67,19 @@ class Loaded(NamedTuple):
 
     refusal: str | None = None
     """What Redis said where it takes no writes: the session was not marked."""
+
+    left: Left | None = None
+    """How long it may live; None where it has no ages, or nobody looked."""
+
+
+class Kept(NamedTuple):
+    """What a save without a name found."""
+
+    members: int
+    """How many the index has; 0: the session is not live."""
+
+    left: Left | None = None
+    """How long it may live; None where it has no ages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +99,12 @@ class Saved:
 
     more: bool = False
     """There are more to end than one step may: call again."""
+
+    left: Left | None = None
+    """How long this one may live; None where it has no ages."""
+
+    replaced: str | None = None
+    """The session that this browser had signed in to just before: ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +132,23 @@ def read_loaded(reply: Any) -> Loaded:
     if reply is None:
         return Loaded(None)
     members, _, payload = reply.partition(b" ")
-    return Loaded(payload, int(members), refusal)
+    if b":" not in members:
+        return Loaded(payload, int(members), refusal)
+    return _loaded_with_ages(reply, refusal)
+
+
+def _loaded_with_ages(reply: bytes, refusal: str | None) -> Loaded:
+    members, _, rest = reply.partition(b":")
+    *told, payload = rest.split(b" ", 3)
+    return Loaded(payload, int(members), refusal, read_left(b" ".join(told)))
+
+
+def read_kept(reply: Any) -> Kept:
+    """Read the reply of save.lua to a call without a name."""
+    if isinstance(reply, int):
+        return Kept(reply)
+    members, told = reply
+    return Kept(members, read_left(told))
 
 
 def read_unmarked(reply: Any) -> Loaded:
@@ -119,13 +160,15 @@ def read_saved(reply: Any) -> Saved:
     """Read the reply of save.lua to a call with a name."""
     if isinstance(reply, int):
         return Saved(Outcome(reply))
-    outcome, evicted, gone, live, more = reply
+    outcome, evicted, gone, live, more, told, replaced = reply
     return Saved(
         outcome=Outcome(outcome),
         evicted=_keys(evicted),
         gone=_keys(gone),
         live=None if live is None else _keys(live),
         more=bool(more),
+        left=read_left(told),
+        replaced=SessionKey(replaced.decode()) or None,
     )
 
 

@@ -21,7 +21,7 @@ class Script:
         ).hexdigest()
 
 
-LOAD: Final = Script("load")
-SAVE: Final = Script("save")
-REMOVE: Final = Script("remove", "follow")
-ROTATE: Final = Script("rotate", "follow")
+LOAD: Final = Script("load", "life")
+SAVE: Final = Script("save", "life", "notice")
+REMOVE: Final = Script("remove", "follow", "notice")
+ROTATE: Final = Script("rotate", "follow", "life")

@@ -2,8 +2,8 @@
 --
 -- A rotation leaves a note at "moved:<id of the old session>" for a minute. The note is
 -- JSON with the names of what the session has now: {"key", "id", "payload", "moved",
--- "index"}. At "moved:<id of the new session>" it leaves one that says where that came
--- from: {"from": ids, the oldest first}. A session that was moved on has both in one.
+-- "life", "index"}. At "moved:<id of the new session>" it leaves one that says where that
+-- came from: {"from": ids, the oldest first}. A session that was moved on has both in one.
 
 -- Return the first payload on the way that exists, as such a note, and the ids of all the
 -- sessions passed after the first. The note is nil where the session has ended.

@@ -1,15 +1,19 @@
 -- Read a session and mark it seen, where it is in the index of its user.
 --
 -- KEYS  1 payload
+--       2 life
 -- ARGV  1 session key, the member of the index
 --       2 16 digits: for how many microseconds a mark serves, a younger one is left as it
 --         is; and behind them what comes before a user's id in the name of an index
---       3 what comes after it; absent where nothing does
+--       3 what comes after it, or ""
+--       4 the version of the ages of the settings; "" where they have none
 --
 -- Returns nil when there is no such session. Else the number of members that the index
 -- has, a space, and the payload, in one text: it is read four times as fast as a list.
--- The number is 0 where the index does not know this session, or where the payload does
--- not show whose it is. Where Redis takes no writes, {that text, what it said}.
+-- The number is 0 where the index does not know this session, where the payload does not
+-- show whose it is, or where its ages are not those of the settings. Where it has ages, a
+-- colon and what life.lua tells of it stand behind the number. Where Redis takes no writes,
+-- {that text, what it said}.
 --
 -- Whose session it is stands in the payload, where its user may have put anything. That
 -- does no harm: only a session that the index holds is marked, and nobody guesses a key.
@@ -44,7 +48,7 @@ local user = string.match(payload, '^"%s*:%s*"([%w_.~-]+)"', at) or awkward_id()
 if not user then return "0 " .. payload end
 
 local me, serves = ARGV[1], tonumber(string.sub(ARGV[2], 1, 16))
-local index = string.sub(ARGV[2], 17) .. user .. (ARGV[3] or "")
+local index = string.sub(ARGV[2], 17) .. user .. ARGV[3]
 
 -- What stands there may be no index: then it does not know this session.
 local newest = redis.pcall("ZREVRANGE", index, 0, 1, "WITHSCORES")
@@ -53,16 +57,29 @@ if newest[1] ~= me then
   score = newest[3] == me and newest[4] or newest[1] and redis.call("ZSCORE", index, me)
   if not score then return "0 " .. payload end
 end
-local found = newest[3] and redis.call("ZCARD", index) .. " " .. payload or "1 " .. payload
+local life, version = life_at(KEYS[2]), ARGV[4]
+if version ~= "" and not (life and life.version == version) then return "0 " .. payload end
 
-local time = redis.call("TIME")
-local seen = time[1] * 1000000 + time[2]
-local age = seen - score
+local found, seen = newest[3] and redis.call("ZCARD", index) or 1, clock()
+local age, refused = seen - score, nil
+if life then
+  if left_of(life, seen) <= 0 then  -- the clock of a server that was failed over to
+    redis.pcall("DEL", KEYS[1])
+    redis.pcall("ZREM", index, me)
+    return false
+  end
+  found = found .. ":" .. told(life, seen)
+  if life.idle > 0 then refused = redis.pcall("PEXPIRE", KEYS[1], ttl_of(life, seen)) end
+end
+found = found .. " " .. payload
+if type(refused) == "table" then return {found, refused.err} end
 if age >= 0 and age < serves then return found end
 
 -- A clock that was set back, or a replica's that lags, must not make this session look
 -- older than the others.
-if tonumber(newest[2]) >= seen then seen = newest[2] + 1 end
-local added = redis.pcall("ZADD", index, seen, me)
+local stamp = seen
+if tonumber(newest[2]) >= seen then stamp = newest[2] + 1 end
+local added = redis.pcall("ZADD", index, stamp, me)
+if life and life.idle > 0 then write_life(KEYS[2], life, seen) end
 if type(added) == "table" then return {found, added.err} end
 return found

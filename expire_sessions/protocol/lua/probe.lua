@@ -2,8 +2,8 @@
 -- each is in a form that does nothing with a key that does not exist. A replica, a
 -- full server and one whose user lacks a right refuse it all the same.
 --
--- KEYS  1 payload, 2 index, 3 made, 4 moved: none of them exists. All four are named
---       here because a user may be allowed some keys and not others.
+-- KEYS  1 payload, 2 index, 3 made, 4 moved, 5 life, 6 mark: none of them exists. All are
+--       named here because a user may be allowed some keys and not others.
 --
 -- Returns {command, what the server says} for each that is refused.
 
@@ -21,6 +21,8 @@ for _, command in ipairs({
   {"ZSCORE", index, ""},
   {"SET", payload, "", "XX", "PX", 1},
   {"PEXPIRE", payload, 1},
+  {"GETEX", payload, "PX", 1},
+  {"GETDEL", payload},
   {"PERSIST", payload},
   {"DEL", payload},
   {"ZADD", index, "XX", 0, ""},

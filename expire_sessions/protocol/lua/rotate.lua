@@ -4,12 +4,14 @@
 -- KEYS  1 old payload
 --       2 new payload
 --       3 moved: where the old key was moved to, for a minute
---       4 moved of the new key; absent, with the next, for an anonymous session
+--       4 moved of the new key; absent, with the rest, for an anonymous session
 --       5 index of the user
+--       6 old life
+--       7 new life
 -- ARGV  1 old session key
 --       2 new session key
 --       3 data of the new payload
---       4 age in milliseconds
+--       4 age in milliseconds: its own, from now on
 --       5 the note that follow.lua reads; absent, with the next, for an anonymous one
 --       6 id of the old session
 --
@@ -28,25 +30,34 @@ if index and redis.call("EXISTS", old) == 0 then
   if at.key == becomes then return {becomes} end  -- this very call again
   return {at.key, redis.call("GET", at.payload)}
 end
-local score, index_life
+local score, index_life, now
+local life = index and life_at(KEYS[6])
+local left = age
+if life then
+  now = clock()
+  life.own = now + age * 1000
+  left = left_of(life, now)
+  if left <= 0 then return false end
+  age = ttl_of(life, now)
+end
 if index then
   score = redis.call("ZSCORE", index, was)
   index_life = redis.call("PTTL", index)
-  if not score then  -- written by Django's own backend, and not seen since
-    local time = redis.call("TIME")
-    score = string.format("%.0f", time[1] * 1000000 + time[2])
-  end
+  -- Without one it was written by Django's own backend, and not seen since.
+  score = score or string.format("%.0f", clock())
 end
 
 redis.call("DEL", old)
 if index then redis.call("ZREM", index, was) end
+if life then redis.call("DEL", KEYS[6]) end
 redis.call("SET", new, data, "PX", age)
+if life then write_life(KEYS[7], life, now) end
 if index then
   redis.call("ZADD", index, score, becomes)
   if index_life == -1 then  -- it holds a payload that never expires
     redis.call("PERSIST", index)
   else
-    redis.call("PEXPIRE", index, math.max(age, index_life))
+    redis.call("PEXPIRE", index, math.max(left, index_life))
   end
   local before = redis.call("GET", moved)
   local from = before and cjson.decode(before).from or {}

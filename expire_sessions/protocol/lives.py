@@ -1,0 +1,125 @@
+"""How long a session may live, and the word that is left of one that has ended.
+
+Both stand at ``life:<session key>``; ``lua/life.lua`` says how.
+"""
+
+import json
+from typing import Any, Final, NamedTuple
+
+from expire_sessions.reasons import ABSOLUTE, IDLE, EndReason
+
+__all__ = [
+    "NO_AGES",
+    "NO_NOTICE",
+    "Ages",
+    "Left",
+    "Notice",
+    "Word",
+    "notice_of",
+    "read_left",
+    "read_word",
+    "words_of",
+]
+
+
+class Ages(NamedTuple):
+    """What ends a session beside its own age. Milliseconds; 0: none."""
+
+    idle: int = 0
+    """Since it was last seen."""
+
+    absolute: int = 0
+    """Since its login."""
+
+    notice: int = 0
+    """Kept for so long after the end, for its browser to learn why."""
+
+    version: str = ""
+    """The settings that they were made of; empty: they are not to be set."""
+
+
+NO_AGES: Final = Ages()
+
+
+class Left(NamedTuple):
+    """How long a session with ages may live. Milliseconds."""
+
+    idle: int
+    """Its idle age; 0: none."""
+
+    until_end: int
+    """Until it ends, however busy it is."""
+
+    absolute: int | None
+    """What is left of its absolute age."""
+
+
+class Notice(NamedTuple):
+    """What the scripts leave for the browser of a session that they end."""
+
+    age: int = 0
+    """Milliseconds for which it is kept; 0: nothing is left."""
+
+    why: str = ""
+
+
+NO_NOTICE: Final = Notice()
+
+
+class Word(NamedTuple):
+    """What is known of a session that has ended."""
+
+    reason: str
+    """A value of ``EndReason``, or one of ``IDLE`` and ``ABSOLUTE``."""
+
+    when: int
+    """Microseconds of the server's clock."""
+
+    by: str = ""
+    """The device of the login that took its place."""
+
+
+def words_of(ages: Ages, age: int) -> int | str:
+    """Return the word of save.lua for a session's own age, and these."""
+    if not ages.version:
+        return age
+    return f"{age} {ages.idle} {ages.absolute} {ages.notice} {ages.version}"
+
+
+def read_left(told: bytes) -> Left | None:
+    """Read what life.lua tells."""
+    if not told:
+        return None
+    idle, until_end, absolute = map(int, told.split())
+    return Left(idle, until_end, None if absolute < 0 else absolute)
+
+
+def notice_of(age: int, reason: str, by: str = "") -> Notice:
+    """Return the notice of an end.
+
+    Args:
+        age: milliseconds for which it is kept.
+        reason: a value of ``EndReason``.
+        by: the device of the login that took the place.
+    """
+    found = {"reason": reason, "by": by} if by else {"reason": reason}
+    # A script puts the time before it.
+    return Notice(age, json.dumps(found, separators=(",", ":"))[1:])
+
+
+def read_word(reply: bytes | None) -> Word | None:
+    """Read what stands there for a session whose payload is gone."""
+    if reply is None:
+        return None
+    text = reply.decode()
+    if text.startswith("{"):
+        found: dict[str, Any] = json.loads(text)
+        return Word(found["reason"], found["when"], found.get("by", ""))
+    login, idle, absolute, _, own, seen, _ = text.split()
+    ends = [(int(own), str(EndReason.EXPIRED))]
+    if int(idle):
+        ends.append((int(seen) + int(idle) * 1000, IDLE))
+    if int(absolute):
+        ends.append((int(login) + int(absolute) * 1000, ABSOLUTE))
+    when, reason = min(ends)
+    return Word(reason, when)

@@ -1,0 +1,63 @@
+-- Put before the scripts that know how long a session may live.
+--
+-- At "life:<session key>" stands, for a session with ages, when it was made and seen, and
+-- what ends it: "<login> <idle> <absolute> <notice> <own> <seen> <version>". Login, own
+-- (when its own age has passed) and seen are in microseconds of the server's clock; idle,
+-- absolute (0: none) and notice (for how long it is kept after the end) in milliseconds.
+-- Version names the settings that they were made of. Once a session was ended there stands
+-- why, in JSON.
+
+local A_CENTURY = 3153600000000  -- milliseconds
+
+local function clock()
+  local time = redis.call("TIME")
+  return time[1] * 1000000 + time[2]
+end
+
+-- Return the life of a session; nil where it has no ages, or was ended.
+local function life_at(name)
+  local text = redis.call("GET", name)
+  if not text then return nil end
+  local login, idle, absolute, notice, own, seen, version =
+    string.match(text, "^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+)$")
+  if not login then return nil end
+  return {
+    login = tonumber(login), idle = tonumber(idle), absolute = tonumber(absolute),
+    notice = tonumber(notice), own = tonumber(own), seen = tonumber(seen), version = version,
+  }
+end
+
+-- Return the milliseconds that are left of the absolute age; nil where there is none.
+local function absolute_left(life, now)
+  if life.absolute == 0 then return nil end
+  return math.ceil((life.login + life.absolute * 1000 - now) / 1000)
+end
+
+-- Return the milliseconds until the session ends, however busy it is. 0 or less: it has.
+local function left_of(life, now)
+  local left = math.ceil((life.own - now) / 1000)
+  return math.min(left, absolute_left(life, now) or left)
+end
+
+-- Return the milliseconds until the session ends where it is not seen again.
+local function ttl_of(life, now)
+  local left = left_of(life, now)
+  return life.idle > 0 and math.min(life.idle, left) or left
+end
+
+-- Say how long it may live to those who load it: idle age, what is left of it, and of its
+-- absolute age (-1: there is none).
+local function told(life, now)
+  return string.format(
+    "%.0f %.0f %.0f", life.idle, left_of(life, now), absolute_left(life, now) or -1
+  )
+end
+
+local function write_life(name, life, now)
+  local text = string.format(
+    "%.0f %.0f %.0f %.0f %.0f %.0f %s",
+    life.login, life.idle, life.absolute, life.notice, life.own, now, life.version
+  )
+  return redis.pcall("SET", name, text, "PX", left_of(life, now) + life.notice)
+end
+

@@ -1,0 +1,58 @@
+"""Time that passes: every deadline comes nearer, and nobody waits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from expire_sessions.transport import seen
+from expire_sessions.transport.connections import connection_for
+from tests.asking import payload_name, redis_client
+from tests.clocks import Clock
+
+LOGIN, OWN, SEEN = 0, 4, 5
+"""Places of times in what is kept of a session with ages: see life.lua."""
+
+
+class Passing:
+    """Lets time pass, in Redis and in this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, seconds: float, *session_keys: str | None) -> None:
+        """Let sessions grow older."""
+        self._clock.now += seconds
+        for key in session_keys:
+            _sooner(payload_name(key), seconds)
+            name = connection_for("default").keys.life(str(key))
+            _rewrite(name, seconds)
+            _sooner(name, seconds)
+
+
+@contextmanager
+def passing_time() -> Iterator[Passing]:
+    """Let this process go by a clock that only ``Passing`` moves."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        patch.setattr(seen, "time", clock)
+        yield Passing(clock)
+
+
+def _sooner(name: str, seconds: float) -> None:
+    client = redis_client()
+    left = client.pttl(name) - int(seconds * 1000)
+    if left > 0:
+        client.pexpire(name, left)
+    else:
+        client.delete(name)
+
+
+def _rewrite(name: str, seconds: float) -> None:
+    life = redis_client().get(name)
+    if life is None or life.startswith(b"{"):
+        return
+    fields = life.decode().split()
+    for place in (LOGIN, OWN, SEEN):
+        fields[place] = f"{int(fields[place]) - int(seconds * 1_000_000)}"
+    redis_client().set(name, " ".join(fields), keepttl=True)
