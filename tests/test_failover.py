@@ -180,7 +180,7 @@ def test_a_user_that_was_deleted_gets_no_rows(ann: Any) -> None:
     ann.delete()
     sweep()
     assert LoggedSession.objects.count() == 0
-    assert store.exists(store.session_key)
+    assert not store.exists(store.session_key)
 
 
 @override_settings(USE_TZ=False)
