@@ -44,6 +44,7 @@ LIVES = (
     "tests/test_signing_out.py",
     "tests/test_rotations.py",
     "tests/test_ages.py",
+    "tests/test_account_passwords.py",
     "tests/test_tabs.py",
     "tests/test_shared_server.py",
     "tests/test_failover.py",

@@ -28,6 +28,10 @@ __all__ = ["close", "confirm", "settle", "sweep"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
+UNNOTED: Final = (*FOUND_GONE, EndReason.USER_DELETED)
+"""Reasons that are not written down where there is no row. The rows of a user that was
+deleted are gone for good."""
+
 USERS: Final = 100
 """Users in one step of a sweep."""
 
@@ -75,7 +79,7 @@ def close(ended: Collection[Ended], reason: EndReason, limits: Limits | None) ->
     # A rotation may be between Redis and its row, which still has an id from before.
     ids = [name for one in ended for name in (*one.previous_ids, one.session_id)]
     closed = LoggedSession.objects.close(ids, reason)
-    if closed < len(ended) and reason not in FOUND_GONE:
+    if closed < len(ended) and reason not in UNNOTED:
         _note_ends(ended, reason)
     elif not closed:
         return

@@ -23,6 +23,12 @@ TEXTS: Final[Mapping[str, Any]] = {
     ),
     EndReason.REPLACED: _("You signed in again in this browser. Please sign in anew."),
     EndReason.ENDED: _("This device was signed out from another one."),
+    EndReason.DEACTIVATED: _("Your account is not active any more."),
+    EndReason.USER_DELETED: _("Your account was deleted."),
+    EndReason.PASSWORD_CHANGED: _(
+        "Your password was changed, so this device was signed out. If that was not you,"
+        " reset your password."
+    ),
     EndReason.DELETED: _("You were signed out. Please sign in again."),
     EndReason.EXPIRED: _("You had been signed in for long. Please sign in again."),
     IDLE: _("You were signed out because you were away for a while."),

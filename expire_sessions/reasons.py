@@ -18,9 +18,19 @@ class EndReason(StrEnum):
     ENDED = "ended"
     """Somebody ended it through ``UserSessions``."""
 
+    DEACTIVATED = "deactivated"
+    """Its user is no longer active."""
+
+    USER_DELETED = "user_deleted"
+    """Its user is gone. Rows of the history are gone with a user that was deleted
+    through Django, so there it is signals that say so."""
+
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason
+    """The password was changed or reset, in another session or by somebody else."""
+
     FLUSHED = "flushed"
-    """Its data was dropped: another user signed in with the same browser, or
-    the password had been changed elsewhere."""
+    """Its data was dropped: another user signed in with the same browser, or the
+    password was not that of its login any more, and nothing had told so."""
 
     DELETED = "deleted"
     """Code of the project deleted it by its key."""

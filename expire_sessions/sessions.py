@@ -4,24 +4,21 @@ Pages, the admin and commands call this, and nothing lower.
 """
 
 import builtins
-import datetime
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.contrib.auth import get_user_model
 from django.db.models import Model
 
+from expire_sessions.accounts import disallowed
 from expire_sessions.clock import time_of
-from expire_sessions.flows.ending import end_all_of
-from expire_sessions.flows.unfinished import Unfinished
-from expire_sessions.protocol import listing, notes
 from expire_sessions.protocol.members import Member
 from expire_sessions.protocol.session_keys import session_id as name_of
+from expire_sessions.reasons import EndReason
+from expire_sessions.session_info import SessionInfo
 from expire_sessions.tracebacks import without_keys
-from expire_sessions.transport.connections import session_connection
-from expire_sessions.transport.running import run
-from expire_sessions.users import user_id_of
+from expire_sessions.user_index import UserIndex
+from expire_sessions.users import pk_of, user_id_of, user_id_of_pk
 
 if TYPE_CHECKING:  # models, for types alone: pydoc imports this without the registry
     from django.contrib.auth.models import AnonymousUser
@@ -30,29 +27,8 @@ if TYPE_CHECKING:  # models, for types alone: pydoc imports this without the reg
 
 __all__ = ["SessionInfo", "UserSessions"]
 
-ROUNDS: Final = 3
-"""Looks at a user's sessions until there is none left to end."""
-
 PAGE: Final = 100
 """Sessions listed where nothing else is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """A live session, as it may be shown to its user."""
-
-    session_id: str
-    last_seen: datetime.datetime
-    """By the clock of Redis; as exact as ``EXPIRE_TOUCH_INTERVAL``."""
-
-    is_current: bool
-    """It is the one whose key was given to ``UserSessions``."""
-
-    since: datetime.datetime | None
-    """When the user signed in; None where the history has no row."""
-
-    ip: str | None
-    user_agent: str
 
 
 class UserSessions:
@@ -83,11 +59,43 @@ class UserSessions:
             )
         if user.pk is None:
             raise ValueError("UserSessions() takes a user that has been saved.")
-        self._user_id = user_id_of(user)
-        self._user = user
-        self._current_key = current_key
-        self._connection = session_connection()
-        self._unfinished = Unfinished()
+        current_keys = () if current_key is None else (current_key,)
+        self._look_after(user_id_of(user), current_keys)
+
+    @classmethod
+    def of_pk(cls, pk: Any, current_keys: Collection[str] = ()) -> Self:
+        """Return those of a user of whom only the primary key is known, or is left.
+
+        Args:
+            pk: the primary key. That there is such a user is not looked for.
+            current_keys: the keys of the sessions that ask.
+        """
+        sessions = cls.__new__(cls)
+        sessions._look_after(user_id_of_pk(pk), current_keys)  # noqa: SLF001 - its own
+        return sessions
+
+    @classmethod
+    @without_keys
+    def end_disallowed(cls, pks: Iterable[Any]) -> int:
+        """End all sessions of those of these users that are inactive, or not there.
+
+        For where Django sends no signal: after ``update(is_active=False)``, or a
+        deletion in SQL. ``clearsessions`` does it for all users. One query for 500
+        users; and as ``end_all`` for each that is found.
+
+        Args:
+            pks: primary keys of users.
+
+        Returns:
+            How many sessions there were.
+        """
+        field = get_user_model()._meta.pk
+        found = disallowed([field.to_python(pk) for pk in pks])
+        return sum(cls.of_pk(pk).end_all(reason) for pk, reason in found.items())
+
+    def _look_after(self, user_id: str, current_keys: Collection[str]) -> None:
+        self._current_keys = tuple(current_keys)
+        self._index = UserIndex(user_id, type(self))
 
     @without_keys
     def list(self, most: int = PAGE) -> builtins.list[SessionInfo]:
@@ -97,15 +105,10 @@ class UserSessions:
         """
         from expire_sessions.models import LoggedSession  # noqa: PLC0415 - see above
 
-        newest = listing.newest(self._connection.keys, self._user_id, most)
-        members = run(self._connection, newest)
+        members = self._index.newest(most)
         ids = [name_of(member.session_key) for member in members]
-        logged = {
-            row.session_id: row
-            for row in LoggedSession.objects.for_user(self._user).filter(
-                session_id__in=ids
-            )
-        }
+        rows = LoggedSession.objects.for_user(pk_of(self._index.user_id))
+        logged = {row.session_id: row for row in rows.filter(session_id__in=ids)}
         return [
             self._info(member, name, logged.get(name))
             for member, name in zip(members, ids, strict=True)
@@ -118,69 +121,35 @@ class UserSessions:
         A session that rotations have moved in the last minute ends under its new id.
         Three round trips, and one more for each 500 sessions of the user.
         """
-        for _ in range(ROUNDS):
-            keys = self._keys()
-            ids = [session_id, *self._moves_of(session_id)]
-            if self._end([key for key in keys if name_of(key) in ids]):
-                return True
-            if len(ids) == 1:
-                break  # it is not on its way from one key to another
-        return False
+        return self._index.end_one(session_id)
 
     @without_keys
-    def end_others(self) -> int:
+    def end_others(self, reason: EndReason = EndReason.ENDED) -> int:
         """End all sessions but the current one; return how many there were.
 
         Five round trips, and more for a user with over a hundred sessions.
 
+        Args:
+            reason: what the history and the signals are to say.
+
         Raises:
             ValueError: no ``current_key`` was given.
         """
-        if self._current_key is None:
+        if not self._current_keys:
             raise ValueError("UserSessions needs current_key to tell the others.")
-        return self._end_while(lambda name, current: name not in current)
+        return self._index.end_all_but(self._current_keys, reason)
 
     @without_keys
-    def end_all(self) -> int:
+    def end_all(self, reason: EndReason = EndReason.ENDED) -> int:
         """End all sessions; return how many there were.
 
-        Five round trips, and more for a user with over a hundred sessions.
+        Three round trips, and more for a user with over a hundred sessions; one where
+        there are none.
+
+        Args:
+            reason: as for ``end_others``.
         """
-        return self._end_while(lambda *_: True)
-
-    def _keys(self) -> set[str]:
-        known = listing.known(self._connection.keys, self._user_id)
-        return {*run(self._connection, known), *self._unfinished.pending()}
-
-    def _moves_of(self, session_id: str) -> builtins.list[str]:
-        successors = notes.successors(self._connection.keys, [session_id])
-        return run(self._connection, successors).get(session_id, [])
-
-    def _end_while(self, wanted: Callable[[str, Collection[str]], bool]) -> int:
-        # Once more, for one that signed in in between.
-        ended = 0
-        for _ in range(ROUNDS):
-            keys = self._keys()
-            # Read after the keys, so that it covers a rotation that they show.
-            current = self._current_ids()
-            unwanted = [key for key in keys if wanted(name_of(key), current)]
-            if not unwanted:
-                break
-            ended += self._end(unwanted)
-        return ended
-
-    def _current_ids(self) -> builtins.list[str]:
-        """Return the id of the current session, and those that rotations gave it."""
-        if self._current_key is None:
-            return []
-        name = name_of(self._current_key)
-        return [name, *self._moves_of(name)]
-
-    def _end(self, keys: Collection[str]) -> int:
-        ending = end_all_of(
-            self._connection, type(self), self._user_id, keys, self._unfinished
-        )
-        return run(self._connection, ending)
+        return self._index.end_all_but((), reason)
 
     def _info(
         self, member: Member, name: str, row: "LoggedSession | None"
@@ -188,7 +157,7 @@ class UserSessions:
         return SessionInfo(
             session_id=name,
             last_seen=time_of(member.seen),
-            is_current=member.session_key == self._current_key,
+            is_current=member.session_key in self._current_keys,
             since=row.date_logged if row else None,
             ip=row.ip if row else None,
             user_agent=row.user_agent if row else "",

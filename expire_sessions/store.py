@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from expire_sessions.flows import ending, rotating, saving
 from expire_sessions.flows.held import Announced, HeldSession
 from expire_sessions.flows.saving import OrdinarySave, SaveOptions
+from expire_sessions.in_use import note_store
 from expire_sessions.protocol.keys import PAYLOAD
 from expire_sessions.protocol.session_keys import is_session_key, new_session_key
 from expire_sessions.reasons import EndReason
@@ -56,6 +57,7 @@ class HeldStore(SessionBase):
         self._held = HeldSession(self._connection, type(self), session_key)
         self.accessed = False
         self.modified = False
+        note_store(self)
 
     def __copy__(self) -> Self:
         clone = type(self).__new__(type(self))

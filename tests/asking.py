@@ -87,14 +87,13 @@ def index(alias: str = "default") -> Index:
 
 
 def id_of(user: Any) -> str:
-    """Return the user's id, as the session holds it."""
-    return str(user._meta.pk.value_to_string(user))
+    """Return the id of a user, or of a user's id, as the session holds it."""
+    return user if isinstance(user, str) else str(user._meta.pk.value_to_string(user))
 
 
 def index_name(user: Any, alias: str = "default") -> str:
     """Name the Redis key of the index of a user, or of a user's id."""
-    user_id = user if isinstance(user, str) else id_of(user)
-    return connection_for(alias).keys.index(user_id)
+    return connection_for(alias).keys.index(id_of(user))
 
 
 def payload_name(session_key: str | None) -> str:

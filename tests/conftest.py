@@ -1,6 +1,8 @@
 """What the tests share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -98,6 +100,17 @@ def handle() -> Iterator[Callable[[Callable[..., None]], None]]:
     yield connect
     for handler in handlers:
         signals.expire_check.disconnect(handler)
+
+
+@pytest.fixture
+def commits(
+    django_capture_on_commit_callbacks: Any,
+) -> Callable[[], AbstractContextManager[Any]]:
+    """Do at the end of a block what is to be done after a commit.
+
+    The test itself is in a transaction, which is never committed.
+    """
+    return partial(django_capture_on_commit_callbacks, execute=True)
 
 
 @pytest.fixture

@@ -16,11 +16,15 @@ LONGEST_FILE = 200
 FLOORS = {
     "clock": 0,
     "exceptions": 0,
+    "in_use": 0,
     "occasions": 0,
     "problems": 0,
     "reasons": 0,
+    "session_info": 0,
     "signals": 0,
     "users": 0,
+    "accounts": 0.1,  # says why
+    "passwords": 0.2,  # asks which save is that of a login
     "loaded": 0.1,  # asks whether anybody listens
     "tracebacks": 0.1,  # knows what is raised
     "presets": 0,
@@ -41,6 +45,7 @@ FLOORS = {
     "telling": 2.6,
     "backend": 3,
     "models": 3,
+    "user_index": 3,
     "mending": 4,
     "history": 4.1,
     "sessions": 4,

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.serializers.json import DjangoJSONEncoder
@@ -123,6 +124,15 @@ def test_the_logins_of_a_user_can_be_erased(ann: Any, bob: Any) -> None:
     assert UserSessions(ann).list() == []
     assert LoggedSession.objects.for_user(bob).active().count() == 1
     assert len(UserSessions(bob).list()) == 1
+
+
+@pytest.mark.django_db
+def test_users_are_deactivated_in_bulk(ann: Any, bob: Any) -> None:
+    for user in (ann, bob):
+        sign_in(user)
+    users = get_user_model().objects.filter(username="ann", is_active=True)
+    run_example("deactivate_all")["deactivate_all"](users)
+    assert [len(UserSessions(user).list()) for user in (ann, bob)] == [0, 1]
 
 
 def test_the_proxies_are_set_up_as_it_says(myproject: ModuleType) -> None:

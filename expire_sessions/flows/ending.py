@@ -82,12 +82,14 @@ def expire(session: HeldSession, *, must_create: bool) -> Flow[None]:
     session.forget()
 
 
-def end_all_of(
+def end_all_of(  # noqa: PLR0913 - whose, which, who asks and why
     connection: Connection,
-    sender: type,
     user_id: str,
     keys: Collection[str],
     unfinished: Unfinished,
+    *,
+    sender: type,
+    reason: EndReason,
 ) -> Flow[int]:
     """End sessions of a user from outside; return how many were live.
 
@@ -97,7 +99,7 @@ def end_all_of(
     while waiting:
         batch, waiting = waiting[:BATCH], waiting[BATCH:]
         calls = [(key, unfinished.name(key)) for key in batch]
-        notice = notice_for(EndReason.ENDED)
+        notice = notice_for(reason)
         removals = yield from ask(
             commands.remove_many(connection.keys, user_id, calls, notice)
         )
@@ -108,7 +110,7 @@ def end_all_of(
         ]
         for key in batch:
             unfinished.done(key)
-        yield from call(partial(tell_ended, sender, found, EndReason.ENDED))
+        yield from call(partial(tell_ended, sender, found, reason))
         ended += len(found)
     return ended
 

@@ -1,18 +1,21 @@
-"""What listens: the requests of logins and logouts, the settings, and the history.
+"""What listens: to logins and logouts, accounts, settings, and for the history.
 
 Connected in ``apps.ready``.
 """
 
-from typing import Final
+from typing import Any, Final
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.core.signals import setting_changed
-from django.db.models.signals import post_init
+from django.core.signals import request_finished, request_started, setting_changed
+from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from expire_sessions import signals
+from expire_sessions.in_use import forget_stores
 from expire_sessions.loaded import note_user
-from expire_sessions.receivers import logins, records, settings
+from expire_sessions.receivers import account, logins, records, settings
 
 __all__ = ["connect"]
 
@@ -25,13 +28,32 @@ PAIRS: Final = (
     (signals.session_rotated, records.follow_row),
     (signals.sessions_ended, records.close_rows),
     (signals.sessions_swept, records.sweep_rows),
+    (signals.sessions_swept, account.sweep_disallowed),
+    (request_started, forget_stores),
+    (request_finished, forget_stores),
+)
+
+OF_USERS: Final = (
+    (post_init, account.remember_password),
+    (pre_save, account.look_before_save),
+    (post_save, account.end_after_save),
+    (post_delete, account.end_after_delete),
 )
 
 
 def connect() -> None:
     """Connect every receiver, once."""
     for signal, receiver in PAIRS:
-        uid = f"{receiver.__module__}.{receiver.__name__}"
-        signal.connect(receiver, dispatch_uid=uid)
-    uid = "expire_sessions.loaded.note_user"
-    post_init.connect(note_user, sender=get_user_model(), dispatch_uid=uid)
+        _connect(signal, receiver)
+    _connect(post_init, note_user, get_user_model())
+    # For each model by name: a receiver of every model's post_delete would take the
+    # fast way of deleting from all of them.
+    for model in apps.get_models(include_auto_created=True, include_swapped=True):
+        if issubclass(model, AbstractBaseUser | get_user_model()):
+            for of_model, receives in OF_USERS:
+                _connect(of_model, receives, model)
+
+
+def _connect(signal: Any, receiver: Any, sender: Any = None) -> None:
+    uid = f"{receiver.__module__}.{receiver.__name__}"
+    signal.connect(receiver, sender=sender, dispatch_uid=uid)

@@ -40,6 +40,65 @@ class UuidUser(BaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
 
 
+class UuidStaff(UuidUser):
+    """The same users by another name."""
+
+    class Meta:
+        proxy = True
+
+
+class UuidMember(UuidUser):
+    """Some of them, with a table of their own beside."""
+
+    since = models.PositiveIntegerField(default=0)
+
+
+class Visible(Users):
+    """A manager that shows only some of the users, as those of a tenant."""
+
+    def get_queryset(self) -> "models.QuerySet[BaseUser]":
+        """Leave out the others."""
+        return super().get_queryset().exclude(username="hidden")
+
+
+class SaltedUser(BaseUser):
+    """One whose sessions depend on more than the password."""
+
+    salt = models.CharField(max_length=20, default="")
+
+    objects: ClassVar = Visible()
+
+    def get_session_auth_hash(self) -> str:
+        """Return another one for another salt."""
+        return f"{super().get_session_auth_hash()}{self.salt}"
+
+
+class LeavingUser(BaseUser):
+    """One who is active until a date, or a flag, says otherwise."""
+
+    has_left = models.BooleanField(default=False)
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        """Whether the user is still there."""
+        return not self.has_left
+
+
+class BareUser(models.Model):
+    """What Django asks of a user model, and no more: no password, never inactive."""
+
+    username = models.CharField(max_length=150, unique=True)
+    last_login = models.DateTimeField(null=True)
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    is_anonymous = False
+    is_authenticated = True
+
+    def __str__(self) -> str:
+        return self.username
+
+
 def awkward_key() -> str:
     """Draw a key with what Redis keys, patterns and hash tags are made of."""
     return f"a:{{b}}%2F*?[ü☃]\\-{uuid.uuid4().hex}"
