@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.base import UpdateError
 from django.utils.module_loading import import_string
 
+from expire_sessions.access import LAST_ACCESS, Before
 from expire_sessions.context import Context
 from expire_sessions.flows import ending, rotating, saving
 from expire_sessions.flows.held import HeldSession
@@ -18,6 +19,7 @@ from expire_sessions.flows.saving import OrdinarySave, SaveOptions
 from expire_sessions.protocol.keys import PAYLOAD
 from expire_sessions.protocol.session_keys import is_session_key, new_session_key
 from expire_sessions.reasons import EndReason
+from expire_sessions.telling import TellingStore
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import Flow
 
@@ -27,7 +29,7 @@ A_CENTURY: Final = 100 * 365 * 86400 * 1000
 """Milliseconds; Redis refuses ages that it cannot add to the time of day."""
 
 
-class HeldStore(SessionBase):
+class HeldStore(TellingStore):
     """A session store that asks nobody: ``backend.SessionStore`` does."""
 
     if TYPE_CHECKING:  # SessionBase has these; its stubs leave them out
@@ -94,6 +96,15 @@ class HeldStore(SessionBase):
     async def acache_key(self) -> str:
         """See ``cache_key``."""
         return self.cache_key
+
+    def remember_before(self, before: Before | None) -> None:
+        """Take what the history knows of the account, at a login: None is nothing."""
+        self._held.announce_before(before)
+        access = None if before is None else before.last_access
+        if access is None:
+            self.pop(LAST_ACCESS, None)
+        else:
+            self[LAST_ACCESS] = access.as_data()
 
     def remember_login(self, user_id: str, user: object, context: Context) -> None:
         """Take what is known of a login, for the save that makes it effective."""

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from expire_sessions.access import Before
 from expire_sessions.conf import conf
 from expire_sessions.context import NO_CONTEXT, Context
 from expire_sessions.flows.payloads import data_in
@@ -43,6 +44,9 @@ class Announced:
 
     user: object = None
     context: Context = NO_CONTEXT
+    before: Before | None = None
+    """What the history knew of the account; None: it was not asked."""
+
     reason: EndReason = EndReason.FLUSHED
     """Why the next flush ends the session."""
 
@@ -74,6 +78,10 @@ class HeldSession:
         self.announced = replace(
             self.announced, user_id=user_id, user=user, context=context
         )
+
+    def announce_before(self, before: Before | None) -> None:
+        """Take what was before a login, to be compared with it."""
+        self.announced = replace(self.announced, before=before)
 
     def announce_logout(self) -> None:
         """Let the next flush count as a logout."""
