@@ -49,6 +49,8 @@ LIVES = (
     "tests/test_shared_server.py",
     "tests/test_failover.py",
     "tests/test_adoption.py",
+    "tests/test_last_access.py",
+    "tests/test_failed_sign_ins.py",
 )
 """What depends on the user model, which a process cannot change."""
 

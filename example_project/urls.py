@@ -9,5 +9,6 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("login/", views.SignIn.as_view(), name="login"),
     path("logout/", views.SignOut.as_view(), name="logout"),
+    path("seen/", views.seen, name="seen"),
     path("admin/", admin.site.urls),
 ]

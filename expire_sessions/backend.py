@@ -10,9 +10,9 @@ from typing import Any
 from expire_sessions.flows import ending, loading, sweeping
 from expire_sessions.flows.saving import OrdinarySave
 from expire_sessions.installed import refuse_without_app
+from expire_sessions.lifetimes import AgedStore
 from expire_sessions.protocol import reads
 from expire_sessions.protocol.session_keys import is_session_key
-from expire_sessions.telling import TellingStore
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import aask, arun, ask, run
@@ -22,7 +22,7 @@ __all__ = ["SessionStore"]
 refuse_without_app()
 
 
-class SessionStore(TellingStore):
+class SessionStore(AgedStore):
     """A session in Redis, in the index of its user as soon as it has one.
 
     A session belongs to one user for life: where the data names another user, or none

@@ -117,7 +117,9 @@ def device(user_agent: str) -> str:
         product = "unknown"
     name = _first(BROWSERS, user_agent) or product
     system = _first(SYSTEMS, user_agent)
-    return (f"{name} on {system}" if system else name)[:DEVICE_LENGTH]
+    name = f"{name} on {system}" if system else name
+    # A product is the client's to name: no line breaks, no terminal codes.
+    return "".join(filter(str.isprintable, name))[:DEVICE_LENGTH]
 
 
 def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str:

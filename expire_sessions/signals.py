@@ -67,6 +67,12 @@ Arguments:
         context are what ``expire_check`` answered.
     live (frozenset[str] or None): the ids of all live sessions of the user in
         that instant, this one among them; None where there are too many to list.
+    concurrent (bool or None): the account was live at another IP address or on another
+        device when this login came. None where that is not known: a login without a
+        request, or a history that does not answer.
+    new_device (bool or None): none of the account's last 50 logins came from such a
+        device ("Firefox on Linux"). None where that is not known, or it has no other.
+    failures (int or None): sign-ins of this account that failed since the last one.
 """
 
 session_refused: Final = Signal()

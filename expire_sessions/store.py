@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.base import UpdateError
 from django.utils.module_loading import import_string
 
+from expire_sessions.access import LAST_ACCESS, Before
 from expire_sessions.flows import ending, rotating, saving
 from expire_sessions.flows.held import Announced, HeldSession
 from expire_sessions.flows.saving import OrdinarySave, SaveOptions
@@ -18,6 +19,7 @@ from expire_sessions.in_use import note_store
 from expire_sessions.protocol.keys import PAYLOAD
 from expire_sessions.protocol.session_keys import is_session_key, new_session_key
 from expire_sessions.reasons import EndReason
+from expire_sessions.telling import TellingStore
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import Flow
 
@@ -27,12 +29,17 @@ A_CENTURY: Final = 100 * 365 * 86400 * 1000
 """Milliseconds; Redis refuses ages that it cannot add to the time of day."""
 
 
-LOGIN: Final = ("_auth_user_id", "_auth_user_backend", "_auth_user_hash")
-"""What ``login()`` sets: names of ``django.contrib.auth``, which needs the app registry
-to import."""
+LOGIN: Final = (
+    "_auth_user_id",
+    "_auth_user_backend",
+    "_auth_user_hash",
+    LAST_ACCESS,
+)
+"""What a login sets. The first three are names of ``django.contrib.auth``, which needs
+the app registry to import."""
 
 
-class HeldStore(SessionBase):
+class HeldStore(TellingStore):
     """A session store that asks nobody: ``backend.SessionStore`` does."""
 
     if TYPE_CHECKING:  # SessionBase has these; its stubs leave them out
@@ -100,6 +107,15 @@ class HeldStore(SessionBase):
     async def acache_key(self) -> str:
         """See ``cache_key``."""
         return self.cache_key
+
+    def remember_before(self, before: Before | None) -> None:
+        """Take what the history knows of the account, at a login: None is nothing."""
+        self._held.announce_before(before)
+        access = None if before is None else before.last_access
+        if access is None:
+            self.pop(LAST_ACCESS, None)
+        else:
+            self[LAST_ACCESS] = access.as_data()
 
     def remember_login(self, login: Announced) -> None:
         """Take what is known of a login, for the save that makes it effective."""

@@ -1,74 +1,69 @@
-"""What a session tells of itself: why the one before it ended, and how long it has."""
+"""What a session can tell its person: the last access, and why the one before ended.
 
-from typing import Any, Final
+It imports without the app registry.
+"""
 
+from dataclasses import replace
+from typing import Any
+
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
+from expire_sessions.access import LAST_ACCESS, LastAccess
 from expire_sessions.notices import NOTICE, Notice, notice_in
-from expire_sessions.protocol import reads
-from expire_sessions.store import HeldStore
-from expire_sessions.tracebacks import without_keys
-from expire_sessions.transport.running import aask, ask
 
 __all__ = ["TellingStore", "notice_of"]
 
-UNREAD: Final = object()
 
+class TellingStore(SessionBase):
+    """What it tells is in the session's data, since the login or the end before.
 
-class TellingStore(HeldStore):
-    """A session store that answers questions about its session."""
+    Reading it makes no query, and no round trip but the load.
+    """
 
-    _notice: Any = UNREAD
+    @property
+    def last_access(self) -> LastAccess | None:
+        """When and from where this account was last signed in to before.
+
+        None at the first login, where nobody is signed in, and where the history does
+        not know.
+        """
+        return LastAccess.from_data(self.get(LAST_ACCESS))
+
+    async def alast_access(self) -> LastAccess | None:
+        """See ``last_access``."""
+        return LastAccess.from_data(await self.aget(LAST_ACCESS))
+
+    def hide_last_access(self) -> None:
+        """Note that the person has seen it: ``{% last_access %}`` shows it no more.
+
+        A change like any other: saved with the response.
+        """
+        if hidden := _hidden(self.last_access):
+            self[LAST_ACCESS] = hidden
+
+    async def ahide_last_access(self) -> None:
+        """See ``hide_last_access``."""
+        if hidden := _hidden(await self.alast_access()):
+            await self.aset(LAST_ACCESS, hidden)
+
+    _notice: Notice | None = None
 
     @property
     def notice(self) -> Notice | None:
         """Why the session of this browser has ended; None where it has not.
 
-        Taken once: a later request finds none. Only loading the session asks Redis.
+        Taken once: a later request finds none.
         """
-        if self._notice is UNREAD:
-            found = self.get(NOTICE)
-            if found is not None:
-                self.pop(NOTICE, None)
+        if self._notice is None and (found := self.get(NOTICE)) is not None:
             self._notice = notice_in(found)
-        found_notice: Notice | None = self._notice
-        return found_notice
+            del self[NOTICE]
+        return self._notice
 
     async def anotice(self) -> Notice | None:
         """See ``notice``."""
-        if not hasattr(self, "_session_cache"):
-            await self._aget_session()
+        await self.aget(NOTICE)  # it loads the session without blocking
         return self.notice
-
-    @without_keys
-    def seconds_left(self) -> int | None:
-        """Return the seconds until the session ends where nothing more is asked of it.
-
-        Asking does not extend it: no session is loaded. None where it is not live. One
-        round trip.
-        """
-        if (key := self.session_key) is None:
-            return None
-        return _seconds(ask(self._connection, reads.left(self._connection.keys, key)))
-
-    @without_keys
-    async def aseconds_left(self) -> int | None:
-        """See ``seconds_left``."""
-        if (key := self.session_key) is None:
-            return None
-        command = reads.left(self._connection.keys, key)
-        return _seconds(await aask(self._connection, command))
-
-    def get_expiry_age(self, **kwargs: Any) -> int:
-        """Return the seconds that the session may live, and its cookie.
-
-        As Django does, and no more than is left of the absolute age.
-        """
-        return self._capped(super().get_expiry_age(**kwargs))
-
-    async def aget_expiry_age(self, **kwargs: Any) -> int:
-        """See ``get_expiry_age``."""
-        return self._capped(await super().aget_expiry_age(**kwargs))
 
 
 def notice_of(request: HttpRequest) -> Notice | None:
@@ -77,6 +72,7 @@ def notice_of(request: HttpRequest) -> Notice | None:
     return session.notice if isinstance(session, TellingStore) else None
 
 
-def _seconds(milliseconds: int) -> int | None:
-    # Redis says -2 of what is not there; -1 of what never ends, which others wrote.
-    return None if milliseconds < 0 else milliseconds // 1000
+def _hidden(access: LastAccess | None) -> dict[str, Any] | None:
+    if access is None or access.seen:
+        return None
+    return replace(access, seen=True).as_data()

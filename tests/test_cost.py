@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth import login
+from django.contrib.auth import authenticate, login
 from django.core.cache import caches
 from django.http import HttpRequest
 from django.test import Client, override_settings
@@ -255,12 +255,59 @@ def history_queries(queries: CaptureQueriesContext) -> list[str]:
     ]
 
 
-def test_a_login_makes_one_insert_and_one_look(
+def failure_queries(queries: CaptureQueriesContext) -> list[str]:
+    """Return the first words of the queries on nothing but the failures."""
+    return [
+        query["sql"].split()[0]
+        for query in queries
+        if "expire_sessions_failedsignins" in query["sql"]
+        and "expire_sessions_loggedsession" not in query["sql"]
+    ]
+
+
+def fail(name: str) -> None:
+    """Try to sign in with a wrong password."""
+    assert authenticate(username=name, password="wrong") is None
+
+
+def test_a_login_makes_one_insert_and_two_looks(
+    ann: Any, sign_in: SignIn, django_assert_max_num_queries: Any
+) -> None:
+    """One look for the last access, one when it has its place."""
+    sign_in(ann).get("/logout/")
+    with django_assert_max_num_queries(20) as queries:
+        sign_in(ann)
+    assert history_queries(queries) == ["SELECT", "INSERT", "SELECT"]
+    assert failure_queries(queries) == []
+
+
+def test_what_a_login_is_told_of_failures_costs_one_update(
+    ann: Any, sign_in: SignIn, django_assert_max_num_queries: Any
+) -> None:
+    sign_in(ann).get("/logout/")
+    fail("ann")
+    with django_assert_max_num_queries(20) as queries:
+        sign_in(ann)
+    assert failure_queries(queries) == ["UPDATE"]
+
+
+def test_the_first_login_of_an_account_looks_once_more(
     ann: Any, sign_in: SignIn, django_assert_max_num_queries: Any
 ) -> None:
     with django_assert_max_num_queries(20) as queries:
         sign_in(ann)
-    assert history_queries(queries) == ["INSERT", "SELECT"]
+    assert history_queries(queries) == ["SELECT", "INSERT", "SELECT"]
+    assert failure_queries(queries) == ["SELECT"]
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody"])
+def test_a_failed_sign_in_is_one_write_whether_or_not_there_is_such_an_account(
+    ann: Any, name: str, django_assert_num_queries: Any
+) -> None:
+    fail(name)
+    with django_assert_num_queries(5) as queries:
+        fail(name)
+    assert failure_queries(queries) == ["UPDATE"]
 
 
 def test_a_login_that_ends_another_updates_its_row(
@@ -269,7 +316,7 @@ def test_a_login_that_ends_another_updates_its_row(
     sign_in(ann)
     with django_assert_max_num_queries(20) as queries:
         sign_in(ann)
-    assert history_queries(queries) == ["INSERT", "UPDATE", "SELECT"]
+    assert history_queries(queries) == ["SELECT", "INSERT", "UPDATE", "SELECT"]
 
 
 def test_all_requests_and_threads_of_a_process_share_one_client(

@@ -38,22 +38,26 @@ FLOORS = {
     "limits": 0.25,  # reads settings
     "context": 0.3,  # carries limits
     "clients": 0.4,
+    "access": 0.5,  # names devices
     "endings": 0.4,  # sends signals
     "transport": 1,
     "flows": 2,
+    "telling": 2.4,
     "store": 2.5,
-    "telling": 2.6,
+    "lifetimes": 2.6,
     "backend": 3,
     "models": 3,
     "user_index": 3,
     "mending": 4,
     "history": 4.1,
     "sessions": 4,
+    "lookback": 4,
     "adoption": 4.2,  # has the history make rows
     "admin": 5,
     "checks": 5,
     "context_processors": 5,
     "receivers": 5,
+    "templatetags": 5,
     "testing": 5,
     "apps": 6,
     "management": 6,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 from django.contrib.auth import login
+from django.contrib.sessions.backends.base import SessionBase
 from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
@@ -69,7 +70,7 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
         yield is_live if same else is_live_in_another_process
 
 
-def left(store: SessionStore) -> float:
+def left(store: SessionBase) -> float:
     """Return the seconds that a session has left in Redis."""
     return float(redis_client().pttl(payload_name(store.session_key))) / 1000
 

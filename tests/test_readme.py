@@ -10,14 +10,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
+from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.serializers.json import DjangoJSONEncoder
 from django.test import RequestFactory, override_settings
 
 from expire_sessions.clients import describe
-from expire_sessions.models import LoggedSession
+from expire_sessions.models import FailedSignIns, LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
 from tests.accounts.models import Subscription
@@ -118,11 +118,13 @@ def test_the_logins_of_a_user_can_be_exported(ann: Any, bob: Any) -> None:
 def test_the_logins_of_a_user_can_be_erased(ann: Any, bob: Any) -> None:
     for user in (ann, bob, ann):
         sign_in(user)
+        authenticate(username=user.get_username(), password="wrong")
     run_example("erase")["erase"](ann)
     call_command("clearsessions")  # which brings nothing back
     assert LoggedSession.objects.for_user(ann).count() == 0
     assert UserSessions(ann).list() == []
     assert LoggedSession.objects.for_user(bob).active().count() == 1
+    assert FailedSignIns.objects.get().user_id == bob.pk
     assert len(UserSessions(bob).list()) == 1
 
 

@@ -41,7 +41,7 @@ def attempt(request: pytest.FixtureRequest) -> Iterator[Login]:
         yield lambda request, user: loop(alogin(request, user))
 
 
-def request_with(**data: Any) -> HttpRequest:
+def request_with(**data: Any) -> Any:
     """Return a request whose anonymous session holds something."""
     request = HttpRequest()
     request.session = SessionStore()

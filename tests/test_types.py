@@ -17,6 +17,7 @@ from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 
 from expire_sessions import signals
+from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession, LoggedSessionManager
 from expire_sessions.sessions import UserSessions
 from tests import typing_usage
@@ -40,6 +41,8 @@ def test_code_that_is_typed_runs(ann: Any, request_of_ann: HttpRequest) -> None:
     assert name == session.session_id
     assert typing_usage.sessions(request_of_ann).status_code == 200
     assert typing_usage.client_ip(request_of_ann) is None
+    assert typing_usage.before(sign_in(ann)) == "127.0.0.1 worker"
+    assert typing_usage.before(SessionStore()) == ""
     typing_usage.listen()
 
 

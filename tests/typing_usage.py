@@ -13,6 +13,8 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from expire_sessions.access import LastAccess
+from expire_sessions.backend import SessionStore
 from expire_sessions.clients import behind_proxies
 from expire_sessions.models import (
     LoggedSession,
@@ -56,6 +58,18 @@ def sessions(request: HttpRequest) -> HttpResponse:
         assert_type(session.since, datetime.datetime | None)
         assert_type(session.ip, str | None)
     return JsonResponse({"ended": mine.end_others()})
+
+
+def before(session: SessionStore) -> str:
+    """Tell of the last access, where the type of the session is known."""
+    access = session.last_access
+    assert_type(access, LastAccess | None)
+    session.hide_last_access()
+    if access is None:
+        return ""
+    assert_type(access.when, datetime.datetime)
+    assert_type(access.failures, int)
+    return f"{access.ip} {access.device}"
 
 
 def narrowed(request: HttpRequest) -> list[SessionInfo]:

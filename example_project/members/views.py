@@ -6,9 +6,11 @@ from django.contrib import messages
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
+from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
 
@@ -46,3 +48,11 @@ def home(request: HttpRequest) -> HttpResponse:
     history = LoggedSession.objects.for_user(request.user).order_by("-date_logged")
     context = {"sessions": sessions.list(), "history": history[:NEWEST]}
     return render(request, "members/home.html", context)
+
+
+@require_POST
+def seen(request: HttpRequest) -> HttpResponse:
+    """Show the last access no more: the person has seen it."""
+    if isinstance(request.session, SessionStore):  # for the type: it is SESSION_ENGINE
+        request.session.hide_last_access()
+    return redirect("home")

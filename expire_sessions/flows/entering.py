@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
+from expire_sessions.access import News, news_of
 from expire_sessions.clients import device
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
@@ -129,10 +130,19 @@ def _placed(
         session_id=session.id,
         context=session.context_of(user_id, limits),
         live=live,
+        **_news(session, user_id, saved)._asdict(),
     )
     yield from call(started)
     if saved.more:
         yield from trim(session, limits, STEPS)
+
+
+def _news(session: HeldSession, user_id: str, saved: Saved) -> News:
+    """Compare the login with what was live before it: those it has ended, too."""
+    login, live = session.login_of(user_id), None
+    if saved.live is not None:
+        live = frozenset(map(session_id, (*saved.live, *saved.evicted)))
+    return news_of(login.before, login.context, session.id, live)
 
 
 def _not_placed(

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from expire_sessions.access import Before
 from expire_sessions.conf import conf
 from expire_sessions.context import NO_CONTEXT, Context
 from expire_sessions.flows.payloads import data_in
@@ -51,6 +52,9 @@ class Announced:
     browser: str = ""
     """A mark of the browser that signs in."""
 
+    before: Before | None = None
+    """What the history knew of the account; None: it was not asked."""
+
     reason: EndReason = EndReason.FLUSHED
     """Why the next flush ends the session."""
 
@@ -83,7 +87,12 @@ class HeldSession:
 
     def announce_login(self, login: "Announced") -> None:
         """Take what is known of a login, for the save that makes it effective."""
-        self.announced = replace(login, reason=self.announced.reason)
+        before, reason = self.announced.before, self.announced.reason
+        self.announced = replace(login, before=before, reason=reason)
+
+    def announce_before(self, before: Before | None) -> None:
+        """Take what was before a login, to be compared with it."""
+        self.announced = replace(self.announced, before=before)
 
     def announce_logout(self) -> None:
         """Let the next flush count as a logout."""

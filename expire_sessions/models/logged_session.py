@@ -65,6 +65,10 @@ class LoggedSession(models.Model):
             models.Index(
                 fields=["user", "ended_at"], name="expire_sessions_user_ended"
             ),
+            # For the newest logins of a user, at each login and on pages.
+            models.Index(
+                fields=["user", "date_logged"], name="expire_sessions_user_logged"
+            ),
             # For the retention by age, and for the order of the admin.
             models.Index(fields=["date_logged"], name="expire_sessions_logged"),
         ]

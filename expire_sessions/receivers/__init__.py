@@ -1,4 +1,4 @@
-"""What listens: to logins and logouts, accounts, settings, and for the history.
+"""What listens: to logins and logouts, accounts, settings, and for the histories.
 
 Connected in ``apps.ready``.
 """
@@ -8,23 +8,32 @@ from typing import Any, Final
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.auth.signals import (
+    user_logged_in,
+    user_logged_out,
+    user_login_failed,
+)
 from django.core.signals import request_finished, request_started, setting_changed
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from expire_sessions import signals
 from expire_sessions.in_use import forget_stores
 from expire_sessions.loaded import note_user
-from expire_sessions.receivers import account, logins, records, settings
+from expire_sessions.receivers import access, account, logins, records, settings
 
 __all__ = ["connect"]
 
 PAIRS: Final = (
+    # In this order: what is put into the session has to be there when it is saved.
+    (user_logged_in, access.look_back),
     (user_logged_in, logins.remember_login),
     (user_logged_out, logins.remember_logout),
+    (user_login_failed, access.count_failure),
     (setting_changed, settings.read_settings_again),
     (signals.session_entering, records.write_row),
     (signals.session_started, records.settle_rows),
+    (signals.session_started, access.note_told),
+    (signals.session_started, access.log_concurrent),
     (signals.session_rotated, records.follow_row),
     (signals.sessions_ended, records.close_rows),
     (signals.sessions_swept, records.sweep_rows),

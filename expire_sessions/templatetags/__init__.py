@@ -1,0 +1,1 @@
+"""Django looks for ``{% load expire_sessions %}`` here."""

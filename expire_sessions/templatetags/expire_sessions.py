@@ -1,0 +1,33 @@
+"""What templates show of a session: ``{% load expire_sessions %}``.
+
+The tags need Django's context processor ``request``.
+"""
+
+from typing import Any, Final
+
+from django import template
+
+from expire_sessions.access import LastAccess
+from expire_sessions.telling import TellingStore
+
+__all__ = ["register"]
+
+register: Final = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def last_access(context: template.Context) -> LastAccess | None:
+    """``{% last_access as access %}``: the last access, until the person has seen it.
+
+    See ``request.session.hide_last_access``.
+    """
+    session = _session_of(context)
+    access = session.last_access if session else None
+    return None if access is None or access.seen else access
+
+
+def _session_of(context: template.Context) -> TellingStore | None:
+    """Return the session of the request; None without one, or with another engine's."""
+    request: Any = context.get("request")
+    session = getattr(request, "session", None)
+    return session if isinstance(session, TellingStore) else None
