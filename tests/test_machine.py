@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 
 from expire_sessions.backend import SessionStore
+from expire_sessions.exceptions import SessionLimitReached
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
@@ -121,13 +122,25 @@ class Rules(RuleBasedStateMachine):
         self.sessions: dict[str, list[Browser]] = {name: [] for name in NAMES}
         self.limit = 1
         self.rows = 0
+        self.chosen: dict[str, Any] = {}
 
-    @initialize(target=browsers, count=st.integers(0, 4))
-    def begin(self, count: int) -> MultipleResults[Browser]:
+    @initialize(
+        target=browsers,
+        count=st.integers(0, 4),
+        policy=st.sampled_from(["evict", "refuse", "ask"]),
+        ages=st.sampled_from([None, 900]),
+    )
+    def begin(
+        self, count: int, policy: str, ages: int | None
+    ) -> MultipleResults[Browser]:
         """Start with some sessions, and as many allowed."""
         self.limit = max(count, 1)
-        browsers = [self.enter("ann") for _ in range(count)]
-        return multiple(*browsers)
+        self.chosen = {
+            "EXPIRE_POLICY": policy,
+            "EXPIRE_IDLE_AGE": ages,
+            "EXPIRE_ABSOLUTE_AGE": ages and 10 * ages,
+        }
+        return multiple(*(each for _ in range(count) for each in self.enter("ann")))
 
     @rule(limit=st.integers(0, 4))
     def change_limit(self, limit: int) -> None:
@@ -135,19 +148,29 @@ class Rules(RuleBasedStateMachine):
         self.limit = limit
 
     @rule(target=browsers, name=st.sampled_from(("ann", "ann", *NAMES)))
-    def sign_in(self, name: str) -> Browser:
+    def sign_in(self, name: str) -> MultipleResults[Browser]:
         """Sign in with a new browser."""
-        return self.enter(name)
+        return multiple(*self.enter(name))
 
-    def enter(self, name: str) -> Browser:
-        """Sign in, here and in the model."""
+    def enter(self, name: str) -> list[Browser]:
+        """Sign in, here and in the model. There may be no free place."""
+        self.rows += 1
         with self.configured():
+            if self.is_full(name):
+                with pytest.raises(SessionLimitReached):
+                    self.call.sign_in(self.users[name])
+                return []
             store = self.call.sign_in(self.users[name])
         browser = Browser(name, str(store.session_key))
-        self.rows += 1
         self.is_seen(browser)
         self.no_member_is_dead(name)
-        return browser
+        return [browser]
+
+    def is_full(self, name: str) -> bool:
+        """Tell whether a login is refused."""
+        known = [b for b in self.sessions[name] if b.live and b.indexed]
+        may_refuse = self.chosen["EXPIRE_POLICY"] != "evict" and self.limit
+        return bool(may_refuse) and len(known) >= self.limit
 
     @rule(browser=browsers)
     def visit(self, browser: Browser) -> None:
@@ -288,7 +311,8 @@ class Rules(RuleBasedStateMachine):
 
     def configured(self) -> override_settings:
         """The settings of the step: each load touches, so that the order is known."""
-        return override_settings(EXPIRE_MAX_USERS=self.limit, EXPIRE_TOUCH_INTERVAL=0)
+        limits = {"EXPIRE_MAX_USERS": self.limit, "EXPIRE_TOUCH_INTERVAL": 0}
+        return override_settings(**limits, **self.chosen)
 
     @property
     def is_async(self) -> bool:

@@ -53,10 +53,18 @@ def every_end_has_a_reason(user: Any) -> bool:
     return not silent and not rows.active().exclude(end_reason="").exists()
 
 
-@pytest.mark.parametrize("work", [workers.logins, workers.async_logins])
+@pytest.mark.parametrize(
+    "work,reason",
+    [
+        (workers.logins, "evicted"),
+        (workers.async_logins, "evicted"),
+        (workers.refusable_logins, "refused"),
+        (workers.async_refusable_logins, "refused"),
+    ],
+)
 @pytest.mark.parametrize("limit", [1, 3])
 def test_exactly_the_limit_survives_simultaneous_logins(
-    ann: Any, limit: int, work: Callable[..., None]
+    ann: Any, limit: int, work: Callable[..., None], reason: str
 ) -> None:
     barrier = workers.context.Barrier(PROCESSES)
     with Checker(str(ann.pk), limit) as checker:
@@ -73,7 +81,7 @@ def test_exactly_the_limit_survives_simultaneous_logins(
     rows = LoggedSession.objects.for_user(ann)
     assert Counter(rows.values_list("end_reason", flat=True)) == {
         "": limit,
-        "evicted": LOGINS - limit,
+        reason: LOGINS - limit,
     }
     assert rows_agree_with_redis(ann)
     assert rows.active().count() == limit

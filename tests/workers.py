@@ -11,6 +11,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -30,6 +31,7 @@ from django.http import HttpRequest
 
 from expire_sessions import history
 from expire_sessions.backend import SessionStore
+from expire_sessions.exceptions import SessionLimitReached
 from expire_sessions.flows import held
 from expire_sessions.models import LoggedSessionQuerySet
 from expire_sessions.protocol import commands
@@ -37,6 +39,12 @@ from expire_sessions.protocol.session_keys import new_session_key
 from tests.asking import redis_client
 from tests.loops import on_a_loop
 from tests.sessions import sign_in
+
+REFUSING: dict[str, Any] = {
+    "EXPIRE_POLICY": "refuse",
+    "EXPIRE_IDLE_AGE": 900,
+    "EXPIRE_ABSOLUTE_AGE": 9000,
+}
 
 TRIED = "tests:tried"
 """The Redis set of every session key that a worker ever drew."""
@@ -79,6 +87,31 @@ def logins(pk: Any, limit: int, count: int, barrier: Barrier) -> None:
         barrier.wait()
         for _ in range(count):
             sign_in(user)
+
+
+def refusable_logins(pk: Any, limit: int, count: int, barrier: Barrier) -> None:
+    """Sign in again and again, where there is a free place."""
+    user = user_of(pk)
+    with override_settings(EXPIRE_MAX_USERS=limit, **REFUSING):
+        barrier.wait()
+        for _ in range(count):
+            with suppress(SessionLimitReached):
+                sign_in(user)
+
+
+def async_refusable_logins(pk: Any, limit: int, count: int, barrier: Barrier) -> None:
+    """The same, all at once on one event loop."""
+    user = user_of(pk)
+
+    async def all_at_once() -> list[Any]:
+        logins = (async_sign_in(user) for _ in range(count))
+        return await asyncio.gather(*logins, return_exceptions=True)
+
+    with override_settings(EXPIRE_MAX_USERS=limit, **REFUSING):
+        barrier.wait()
+        for outcome in on_a_loop(all_at_once):
+            if not isinstance(outcome, SessionStore | SessionLimitReached):
+                raise outcome
 
 
 def mixture(pk: Any, limit: int, count: int, seed: int) -> None:
