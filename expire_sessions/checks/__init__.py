@@ -23,11 +23,15 @@ W038 its sentinels have none of their own (``--deploy``)
 W039 an operation may wait for longer than a web server does (``--deploy``)
 W040 the server has replicas and does not wait for them (``--deploy``)
 W041 the table of the login history is missing or old (``--database``)
+W049 the idle age is shorter than the touch interval
+W050 a setting allows more than the preset
+W051 the idle age is longer than another age, which ends sessions before
 ==== =======================================================================
 """
 
 from django.core import checks
 
+from expire_sessions.checks.ages import check_ages
 from expire_sessions.checks.cache import check_cache, check_deployed_cache
 from expire_sessions.checks.database import check_table
 from expire_sessions.checks.engine import check_engine
@@ -35,6 +39,7 @@ from expire_sessions.checks.names import check_settings
 from expire_sessions.checks.server import check_server
 
 __all__ = [
+    "check_ages",
     "check_cache",
     "check_deployed_cache",
     "check_engine",
@@ -49,6 +54,7 @@ def register() -> None:
     """Register the checks of this package with Django."""
     checks.register(check_engine)
     checks.register(check_settings)
+    checks.register(check_ages)
     checks.register(check_cache, checks.Tags.caches)
     checks.register(check_deployed_cache, checks.Tags.caches, deploy=True)
     checks.register(check_server, checks.Tags.caches, deploy=True)

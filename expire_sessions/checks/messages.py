@@ -12,6 +12,7 @@ class Section(StrEnum):
 
     INSTALL = "Put it into your project"
     SETTINGS = "Settings"
+    LIFETIMES = "Lifetimes"
     SERVER = "The Redis server"
     SENTINEL = "Sentinel"
     TIMEOUTS = "Time-outs"
