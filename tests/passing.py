@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from expire_sessions.protocol.lives import LIFE
 from expire_sessions.transport import seen
 from expire_sessions.transport.connections import connection_for
 from tests.asking import payload_name, redis_client
@@ -52,7 +53,7 @@ def _rewrite(name: str, seconds: float) -> None:
     life = redis_client().get(name)
     if life is None or life.startswith(b"{"):
         return
-    fields = life.decode().split()
+    times = list(LIFE.unpack_from(life))
     for place in (LOGIN, OWN, SEEN):
-        fields[place] = f"{int(fields[place]) - int(seconds * 1_000_000)}"
-    redis_client().set(name, " ".join(fields), keepttl=True)
+        times[place] -= seconds * 1_000_000
+    redis_client().set(name, LIFE.pack(*times) + life[LIFE.size :], keepttl=True)

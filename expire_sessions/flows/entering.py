@@ -30,6 +30,7 @@ from expire_sessions.signals import (
     session_started,
 )
 from expire_sessions.transport.running import Flow, call
+from expire_sessions.transport.seen import lease_of
 
 __all__ = ["create", "place"]
 
@@ -117,7 +118,7 @@ def _entry_of(
 def _placed(
     session: HeldSession, user_id: str, saved: Saved, limits: Limits | None
 ) -> Flow[None]:
-    session.left = saved.left
+    session.lease = lease_of(saved.left)
     session.mark_seen()
     yield from tell_others_ended(session, saved, limits)
     if saved.outcome is Outcome.ENDED:

@@ -11,7 +11,6 @@ from expire_sessions.flows.payloads import data_in
 from expire_sessions.flows.unfinished import SAVE, TRIM, Unfinished
 from expire_sessions.lazy import LazyUser
 from expire_sessions.limits import Limits
-from expire_sessions.protocol.lives import Left
 from expire_sessions.protocol.session_keys import (
     is_session_key,
     new_session_key,
@@ -19,6 +18,7 @@ from expire_sessions.protocol.session_keys import (
 )
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import Connection
+from expire_sessions.transport.seen import Lease
 
 __all__ = ["Announced", "HeldSession", "Known"]
 
@@ -69,7 +69,7 @@ class HeldSession:
         "connection",
         "key",
         "known",
-        "left",
+        "lease",
         "sender",
     )
 
@@ -78,7 +78,7 @@ class HeldSession:
         self.sender = sender
         self.key = key if is_session_key(key) else None
         self.known = NOTHING
-        self.left: Left | None = None
+        self.lease: Lease | None = None
         """How long it may live, when it was last asked for; None: it has no ages."""
 
         self.announced = NOTHING_ANNOUNCED
@@ -118,9 +118,8 @@ class HeldSession:
 
     def absolute_left(self) -> int | None:
         """Return the seconds that are left of the absolute age; None: it has none."""
-        if self.left is not None:
-            absolute = self.left.absolute
-            return None if absolute is None else -(-absolute // 1000)
+        if self.lease is not None:
+            return self.lease.absolute_left()
         limits = self.announced.limits
         if self.announced.user_id is None or limits is None:
             return None
@@ -133,12 +132,12 @@ class HeldSession:
 
     def mark_seen(self) -> None:
         """Note that this process has marked the session seen."""
-        self.connection.seen.add(str(self.key), conf.touch_interval, self.left)
+        self.connection.seen.add(str(self.key), conf.touch_interval, self.lease)
 
     def forget(self) -> None:
         """Know nothing of a session in Redis."""
         self.known = NOTHING
-        self.left = None
+        self.lease = None
         self.announced = replace(self.announced, reason=EndReason.FLUSHED)
         self._forget_move()
 

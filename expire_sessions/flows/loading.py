@@ -16,6 +16,7 @@ from expire_sessions.protocol.asking import Command, ask
 from expire_sessions.protocol.lives import NO_AGES
 from expire_sessions.protocol.replies import Loaded, Mode
 from expire_sessions.transport.running import Flow
+from expire_sessions.transport.seen import lease_of
 
 __all__ = ["command", "missed", "taken"]
 
@@ -38,11 +39,11 @@ def command(session: HeldSession) -> Command[Loaded] | None:
     if connection.scripts_pause.lasts():
         return reads.read(keys, key)
     if mark is not None:
-        session.left = left = mark.left_now()
-        if left is None or not left.idle:
+        session.lease = lease = mark.lease
+        if lease is None or lease.is_fresh():
             return reads.read(keys, key)
-        if left.idle <= left.until_end:
-            return reads.prolong(keys, key, left.idle)
+        if lease.may_prolong():
+            return reads.prolong(keys, key, lease.idle)
     return reads.load(keys, key, interval, conf.ages_version)
 
 
@@ -64,7 +65,7 @@ def taken(
         expect_user(user_id)
     if loaded.members is None:
         return data, None  # this process has marked it lately
-    session.left = loaded.left
+    session.lease = lease_of(loaded.left)
     if user_id is not None and not loaded.members:
         return data, _marked(session, _join_index(session))
     if loaded.refusal is not None and REPLICA in loaded.refusal:
@@ -108,7 +109,7 @@ def _join_index(session: HeldSession) -> Flow[bool]:
     ages = (yield from ages_of(session)) if conf.ages_version else NO_AGES
     asked = commands.save(keys, mode, str(session.key), user_id=user_id, ages=ages)
     kept = yield from ask(asked)
-    session.left = kept.left
+    session.lease = lease_of(kept.left)
     session.mark_seen()
     yield from keep_within(session, kept.members) or ()
     return kept.members > 0

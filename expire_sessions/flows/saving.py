@@ -43,21 +43,24 @@ class OrdinarySave:
     stays.
     """
 
-    __slots__ = ("_payload", "_session", "_user_id", "command")
+    __slots__ = ("_age", "_payload", "_session", "_user_id", "command")
 
     def __init__(self, session: HeldSession, data: Data, how: SaveOptions) -> None:
         _ = conf.touch_interval  # a bad setting must fail before Redis is changed
+        self._age = how.age
         self._session = session
         self._user_id = session.known.user_id
         self._payload = payload = session.encoded(data)
         is_as_loaded = not how.is_modified and _is_as_loaded(session, payload)
+        life = None if session.lease is None else session.lease.life_of_save(how.age)
         self.command = commands.save(
             session.connection.keys,
             Mode.KEEP if is_as_loaded else Mode.UPDATE,
             str(session.key),
             user_id=self._user_id,
             payload=b"" if is_as_loaded else payload,
-            age=how.age,
+            age=life or how.age,
+            has_ages=life is None,
         )
 
     def saved(self, kept: Kept) -> Flow[None] | None:
@@ -72,7 +75,8 @@ class OrdinarySave:
         session.remember(self._user_id, self._payload)
         if self._user_id is None:
             return None
-        session.left = kept.left
+        if session.lease is not None:
+            session.lease.shorten(self._age)
         session.mark_seen()
         return keep_within(session, kept.members)
 

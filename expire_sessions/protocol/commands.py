@@ -54,6 +54,7 @@ def save(  # noqa: PLR0913 - what one round trip is to do
     payload: bytes = b"",
     age: int = 0,
     ages: Ages = NO_AGES,
+    has_ages: bool = True,
 ) -> Command[Kept]:
     """Save a session that exists. It becomes the most recently seen of its user.
 
@@ -65,6 +66,7 @@ def save(  # noqa: PLR0913 - what one round trip is to do
         age: milliseconds the session lives from now on, if no other age ends it; 0,
             with KEEP and JOIN, leaves its age as it is.
         ages: its other ages, where they are to be set. It keeps them.
+        has_ages: it may have some: False where ``age`` is the least of all.
 
     The reply: how many members the index has, to be compared with the limit (1 for an
     anonymous session, and for a JOIN that was none). 0 where the session is not live:
@@ -72,7 +74,9 @@ def save(  # noqa: PLR0913 - what one round trip is to do
     """
     names = [keys.payload(session_key)]
     if user_id is not None:
-        names += [keys.index(user_id), keys.life(session_key)]
+        names.append(keys.index(user_id))
+        if has_ages:
+            names.append(keys.life(session_key))
     arguments = (mode, payload, words_of(ages, age), session_key)
     return scripted(SAVE, names, arguments, read_kept)
 

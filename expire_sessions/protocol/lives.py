@@ -4,13 +4,16 @@ Both stand at ``life:<session key>``; ``lua/life.lua`` says how.
 """
 
 import json
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from expire_sessions.reasons import ABSOLUTE, IDLE, EndReason
 
 __all__ = [
+    "LIFE",
     "NO_AGES",
     "NO_NOTICE",
+    "TOLD",
     "Ages",
     "Left",
     "Notice",
@@ -40,17 +43,21 @@ class Ages(NamedTuple):
 
 NO_AGES: Final = Ages()
 
+LIFE: Final = Struct(">dddddd")
+TOLD: Final = Struct(">ddd")
+"""As life.lua packs them. Text would take a script twice as long."""
+
 
 class Left(NamedTuple):
     """How long a session with ages may live. Milliseconds."""
 
-    idle: int
+    idle: float
     """Its idle age; 0: none."""
 
-    until_end: int
+    until_end: float
     """Until it ends, however busy it is."""
 
-    absolute: int | None
+    absolute: float | None
     """What is left of its absolute age."""
 
 
@@ -90,7 +97,7 @@ def read_left(told: bytes) -> Left | None:
     """Read what life.lua tells."""
     if not told:
         return None
-    idle, until_end, absolute = map(int, told.split())
+    idle, until_end, absolute = TOLD.unpack(told)
     return Left(idle, until_end, None if absolute < 0 else absolute)
 
 
@@ -111,15 +118,14 @@ def read_word(reply: bytes | None) -> Word | None:
     """Read what stands there for a session whose payload is gone."""
     if reply is None:
         return None
-    text = reply.decode()
-    if text.startswith("{"):
-        found: dict[str, Any] = json.loads(text)
+    if reply.startswith(b"{"):
+        found: dict[str, Any] = json.loads(reply)
         return Word(found["reason"], found["when"], found.get("by", ""))
-    login, idle, absolute, _, own, seen, _ = text.split()
-    ends = [(int(own), str(EndReason.EXPIRED))]
-    if int(idle):
-        ends.append((int(seen) + int(idle) * 1000, IDLE))
-    if int(absolute):
-        ends.append((int(login) + int(absolute) * 1000, ABSOLUTE))
+    login, idle, absolute, _, own, seen = LIFE.unpack_from(reply)
+    ends = [(own, str(EndReason.EXPIRED))]
+    if idle:
+        ends.append((seen + idle * 1000, IDLE))
+    if absolute:
+        ends.append((login + absolute * 1000, ABSOLUTE))
     when, reason = min(ends)
-    return Word(reason, when)
+    return Word(reason, int(when))

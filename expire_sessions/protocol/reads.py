@@ -30,7 +30,7 @@ def prolong(keys: Keys, session_key: str, idle: int) -> Command[Loaded]:
     Where Redis takes no writes it is read all the same.
 
     Args:
-        idle: milliseconds; no more than is left until the session ends anyhow.
+        idle: milliseconds; no more than until the session ends anyhow.
     """
     name = keys.payload(session_key)
     words = ("GETEX", name, "PX", idle)

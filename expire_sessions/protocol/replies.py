@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from struct import Struct
+from typing import Any, Final, NamedTuple
 
 from expire_sessions.protocol.keys import Keys
-from expire_sessions.protocol.lives import Left, read_left
+from expire_sessions.protocol.lives import TOLD, Left, read_left
 from expire_sessions.protocol.session_keys import SessionKey
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "read_saved",
     "read_unmarked",
 ]
+
+
+COUNT: Final = Struct(">d")
 
 
 class Mode(StrEnum):
@@ -79,7 +83,7 @@ class Kept(NamedTuple):
     """How many the index has; 0: the session is not live."""
 
     left: Left | None = None
-    """How long it may live; None where it has no ages."""
+    """How long it may live; told where its ages were set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +143,16 @@ def read_loaded(reply: Any) -> Loaded:
 
 def _loaded_with_ages(reply: bytes, refusal: str | None) -> Loaded:
     members, _, rest = reply.partition(b":")
-    *told, payload = rest.split(b" ", 3)
-    return Loaded(payload, int(members), refusal, read_left(b" ".join(told)))
+    left = read_left(rest[: TOLD.size])
+    return Loaded(rest[TOLD.size :], int(members), refusal, left)
 
 
 def read_kept(reply: Any) -> Kept:
     """Read the reply of save.lua to a call without a name."""
     if isinstance(reply, int):
         return Kept(reply)
-    members, told = reply
-    return Kept(members, read_left(told))
+    (members,) = COUNT.unpack_from(reply)
+    return Kept(int(members), read_left(reply[COUNT.size :]))
 
 
 def read_unmarked(reply: Any) -> Loaded:

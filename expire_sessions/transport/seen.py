@@ -1,5 +1,6 @@
 """Which sessions this process has marked seen lately, and how long they may live."""
 
+import math
 import os
 import random
 import time
@@ -7,10 +8,14 @@ from typing import Final, NamedTuple
 
 from expire_sessions.protocol.lives import Left
 
-__all__ = ["Mark", "Seen"]
+__all__ = ["Lease", "Mark", "Seen", "lease_of"]
 
 JOIN_SECONDS: Final = 3600
 """Without touches, a process looks this often whether a session is in its index."""
+
+A_BURST: Final = 1
+"""Seconds. The idle age begins anew at most once in them: a page that sends ten requests
+is one write, also to replicas and to the disk of Redis."""
 
 PARTS: Final = 1024
 """Into how many an interval is cut, to tell the sessions apart."""
@@ -29,24 +34,80 @@ _draw_salt()
 os.register_at_fork(after_in_child=_draw_salt)
 
 
+class Lease:
+    """How long a session with ages may live, by the monotonic clock of this process.
+
+    Args:
+        left: what Redis has just told.
+    """
+
+    __slots__ = ("_absolute_end", "_again", "_prolong_until", "_quiet", "idle")
+
+    def __init__(self, left: Left) -> None:
+        now = time.monotonic()
+        self.idle = int(left.idle)
+        """Its idle age in milliseconds; 0: it has none."""
+
+        idle = self.idle / 1000
+        self._quiet = min(A_BURST, idle / 10)
+        self._again = now + self._quiet
+        self._prolong_until = now + left.until_end / 1000 - idle
+        absolute = left.absolute
+        self._absolute_end = None if absolute is None else now + absolute / 1000
+
+    def is_fresh(self) -> bool:
+        """Tell whether the idle age need not begin anew: it has just begun."""
+        return not self.idle or time.monotonic() < self._again
+
+    def may_prolong(self) -> bool:
+        """Tell whether the idle age can begin anew without asking what else ends it.
+
+        It is taken to do so.
+        """
+        now = time.monotonic()
+        if now > self._prolong_until:
+            return False
+        self._again = now + self._quiet
+        return True
+
+    def shorten(self, age: int) -> None:
+        """Note that it was saved, to end after so many milliseconds at most."""
+        until = time.monotonic() + (age - self.idle) / 1000
+        self._prolong_until = min(self._prolong_until, until)
+
+    def life_of_save(self, age: int) -> int | None:
+        """Return the milliseconds to live of a session that is saved.
+
+        None where Redis has to look: its own age may end it some day.
+
+        Args:
+            age: its own from now on, in milliseconds.
+        """
+        if self._absolute_end is None:
+            return None
+        left = int((self._absolute_end - time.monotonic()) * 1000)
+        if not 0 < left <= age:
+            return None
+        return min(left, self.idle) if self.idle else left
+
+    def absolute_left(self) -> int | None:
+        """Return the seconds that are left of its absolute age, if it has one."""
+        if self._absolute_end is None:
+            return None
+        return math.ceil(self._absolute_end - time.monotonic())
+
+
+def lease_of(left: Left | None) -> Lease | None:
+    """Return the lease of a session that Redis has just told of."""
+    return None if left is None else Lease(left)
+
+
 class Mark(NamedTuple):
     """A session that this process has marked seen."""
 
     interval: int
-    at: float = 0
-    """When, by the monotonic clock."""
-
-    left: Left | None = None
-    """How long it might live then; None: it has no ages."""
-
-    def left_now(self) -> Left | None:
-        """Return how long it may live now."""
-        if self.left is None:
-            return None
-        idle, until_end, absolute = self.left
-        passed = int((time.monotonic() - self.at) * 1000)
-        rest = None if absolute is None else absolute - passed
-        return Left(idle, until_end - passed, rest)
+    lease: Lease | None = None
+    """None: it has no ages."""
 
 
 class Seen:
@@ -77,7 +138,7 @@ class Seen:
         is_valid = mark and mark.interval == _interval(key, seconds or JOIN_SECONDS)
         return mark if is_valid else None
 
-    def add(self, key: str, seconds: float | None, left: Left | None = None) -> None:
+    def add(self, key: str, seconds: float | None, lease: Lease | None = None) -> None:
         """Note that the session has just been marked seen, and how long it may live."""
         if seconds == 0:
             return
@@ -85,7 +146,7 @@ class Seen:
         now = time.monotonic()
         if now - self._turned > seconds or len(self._young) >= self._most // 2:
             self._turned, self._young, self._old = now, {}, self._young
-        self._young[key] = Mark(_interval(key, seconds), now, left)
+        self._young[key] = Mark(_interval(key, seconds), lease)
 
     def forget(self) -> None:
         """Forget every session."""

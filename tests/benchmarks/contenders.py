@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["CONTENDERS", "DJANGO_CACHE", "OURS", "Contender", "Ends", "named"]
+__all__ = ["AGED", "CONTENDERS", "DJANGO_CACHE", "OURS", "Contender", "Ends", "named"]
 
 OURS = "expire_sessions"
+AGED = f"{OURS} with ages"
 DJANGO_CACHE = "Django cache"
 
 CACHE = "django.contrib.sessions.backends.cache"
@@ -78,8 +79,9 @@ class Contender:
             return f"it is measured against {DJANGO_CACHE} alone"
         if section == "store" and not self.own_store:
             return "its store is another contender's"
-        if self.is_floor:
-            return None if section == "store" else "no session engine"
+        if self.is_floor or self.name == AGED:
+            other = "no session engine" if self.is_floor else f"as {OURS}"
+            return None if section == "store" else other
         if section == "sessions" and self.listing is None:
             return "it does not list sessions"
         if operation == "login.ten" and not self.holds_ten:
@@ -87,12 +89,13 @@ class Contender:
         return None
 
 
-def _ours(name: str) -> Contender:
+def _ours(name: str, **settings: int) -> Contender:
     return Contender(
         name=name,
         distribution="expire-sessions",
         engine="expire_sessions.backend",
         apps=(DJANGO, "expire_sessions"),
+        settings=settings,
         settings_for_ten={"EXPIRE_MAX_USERS": 10},
         listing="Ours",
         ends=Ends.AT_LOGIN,
@@ -121,6 +124,7 @@ def _allauth(name: str, lacks: str, **settings: bool) -> Contender:
 CONTENDERS = (
     _ours(OURS),
     _ours(f"{OURS} again"),
+    _ours(AGED, EXPIRE_IDLE_AGE=900, EXPIRE_ABSOLUTE_AGE=43_200),
     Contender(
         name=DJANGO_CACHE,
         distribution="django",

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.benchmarks.contenders import CONTENDERS, DJANGO_CACHE, OURS, Ends
+from tests.benchmarks.contenders import (
+    AGED,
+    CONTENDERS,
+    DJANGO_CACHE,
+    OURS,
+    Ends,
+)
 from tests.benchmarks.rounds import Spread, ratio
 
 __all__ = ["Samples", "Target", "targets"]
@@ -44,6 +50,11 @@ RATIOS = (
     ),
 )
 
+WITH_AGES = (
+    ("load with idle and absolute age ÷ without", "store.load", 1.05),
+    ("load + changing save with both ages ÷ without", "store.change", 1.05),
+)
+
 LOGINS = (
     ("login at the limit", "login.limit", {Ends.AT_LOGIN}),
     (
@@ -80,7 +91,7 @@ def targets(
 ) -> list[Target]:
     """Return those that this run has figures for; logins on PostgreSQL alone."""
     logins = _logins(samples) if database.startswith("PostgreSQL") else []
-    return [*_ratios(samples), *logins, *_queries(counts)]
+    return [*_ratios(samples), *_with_ages(samples), *logins, *_queries(counts)]
 
 
 def _ratios(samples: Samples) -> list[Target]:
@@ -88,6 +99,14 @@ def _ratios(samples: Samples) -> list[Target]:
         Target(figure, at_most, ratio(times[OURS], times[other]))
         for figure, operation, other, at_most in RATIOS
         if {OURS, other} <= (times := samples.get(operation, {})).keys()
+    ]
+
+
+def _with_ages(samples: Samples) -> list[Target]:
+    return [
+        Target(figure, at_most, ratio(times[AGED], times[OURS]))
+        for figure, operation, at_most in WITH_AGES
+        if {AGED, OURS} <= (times := samples.get(operation, {})).keys()
     ]
 
 

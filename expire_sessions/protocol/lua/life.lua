@@ -1,12 +1,13 @@
 -- Put before the scripts that know how long a session may live.
 --
 -- At "life:<session key>" stands, for a session with ages, when it was made and seen, and
--- what ends it: "<login> <idle> <absolute> <notice> <own> <seen> <version>". Login, own
--- (when its own age has passed) and seen are in microseconds of the server's clock; idle,
--- absolute (0: none) and notice (for how long it is kept after the end) in milliseconds.
--- Version names the settings that they were made of. Once a session was ended there stands
--- why, in JSON.
+-- what ends it: login, idle, absolute, notice, own and seen, as struct packs them, and
+-- behind them the version. Login, own (when its own age has passed) and seen are in
+-- microseconds of the server's clock; idle, absolute (0: none) and notice (for how long it
+-- is kept after the end) in milliseconds. Version names the settings that they were made
+-- of. Once a session was ended there stands why, in JSON.
 
+local LIFE = ">dddddd"
 local A_CENTURY = 3153600000000  -- milliseconds
 
 local function clock()
@@ -17,13 +18,11 @@ end
 -- Return the life of a session; nil where it has no ages, or was ended.
 local function life_at(name)
   local text = redis.call("GET", name)
-  if not text then return nil end
-  local login, idle, absolute, notice, own, seen, version =
-    string.match(text, "^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+)$")
-  if not login then return nil end
+  if not text or string.byte(text) == 123 then return nil end  -- "{"
+  local login, idle, absolute, notice, own, seen, rest = struct.unpack(LIFE, text)
   return {
-    login = tonumber(login), idle = tonumber(idle), absolute = tonumber(absolute),
-    notice = tonumber(notice), own = tonumber(own), seen = tonumber(seen), version = version,
+    login = login, idle = idle, absolute = absolute, notice = notice, own = own,
+    seen = seen, version = string.sub(text, rest),
   }
 end
 
@@ -48,16 +47,14 @@ end
 -- Say how long it may live to those who load it: idle age, what is left of it, and of its
 -- absolute age (-1: there is none).
 local function told(life, now)
-  return string.format(
-    "%.0f %.0f %.0f", life.idle, left_of(life, now), absolute_left(life, now) or -1
-  )
+  return struct.pack(">ddd", life.idle, left_of(life, now), absolute_left(life, now) or -1)
 end
 
 local function write_life(name, life, now)
-  local text = string.format(
-    "%.0f %.0f %.0f %.0f %.0f %.0f %s",
-    life.login, life.idle, life.absolute, life.notice, life.own, now, life.version
+  local text = struct.pack(
+    LIFE, life.login, life.idle, life.absolute, life.notice, life.own, now
   )
-  return redis.pcall("SET", name, text, "PX", left_of(life, now) + life.notice)
+  local age = left_of(life, now) + life.notice
+  return redis.pcall("SET", name, text .. life.version, "PX", age)
 end
 

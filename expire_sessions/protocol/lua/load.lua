@@ -12,7 +12,7 @@
 -- has, a space, and the payload, in one text: it is read four times as fast as a list.
 -- The number is 0 where the index does not know this session, where the payload does not
 -- show whose it is, or where its ages are not those of the settings. Where it has ages, a
--- colon and what life.lua tells of it stand behind the number. Where Redis takes no writes,
+-- colon and what life.lua tells of it stand in place of the space. Where Redis takes no writes,
 -- {that text, what it said}.
 --
 -- Whose session it is stands in the payload, where its user may have put anything. That
@@ -71,7 +71,7 @@ if life then
   found = found .. ":" .. told(life, seen)
   if life.idle > 0 then refused = redis.pcall("PEXPIRE", KEYS[1], ttl_of(life, seen)) end
 end
-found = found .. " " .. payload
+found = life and found .. payload or found .. " " .. payload
 if type(refused) == "table" then return {found, refused.err} end
 if age >= 0 and age < serves then return found end
 

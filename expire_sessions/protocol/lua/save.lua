@@ -3,7 +3,8 @@
 --
 -- KEYS  1 payload
 --       2 where the call has a name: made, what calls made and ended here, for a minute
---       next, where the session has a user: the index of that user, and its life
+--       next, where the session has a user: the index of that user, and its life; that
+--       is absent where the age is the least of all that it has
 --       last, where the login has a mark of its browser: what that signed in to just now
 -- ARGV  1 mode: "new" (must not exist; has a name) | "update" (must exist)
 --               | "keep" (must exist; its data is left as it is)
@@ -27,8 +28,8 @@
 -- Returns 0 when the mode does not fit what exists, and -2 when there is no free place:
 -- nothing was changed.
 -- Without a name: the number of members that the index has then (1 for an anonymous
--- session), for a session with ages {that number, what life.lua tells}. Nothing was ended;
--- the caller compares the number with the limit.
+-- session); where ages are set, what life.lua tells stands behind it, as struct packs them.
+-- Nothing was ended; the caller compares the number with the limit.
 -- With a name: {outcome, evicted, gone, live, more, told, replaced}. Outcome is 1, or -1
 -- when this is a repeated call whose session was made, and was ended since. Evicted are
 -- the session keys that were ended for the limit, gone those that were dropped because
@@ -113,9 +114,11 @@ local function find_replaced()
   return redis.call("ZSCORE", index, other) and other or nil
 end
 
--- Return the life of this session from now on; nil where it has no ages.
+-- Return the life of this session from now on, nil where it has no ages; and whether it is
+-- another than before.
 local function life_from(now)
-  local life = life_at(life_name)
+  local life = life_name and life_at(life_name)
+  local before = life and life.own
   if ages then
     local idle, absolute, notice, version = string.match(ages, "^(%d+) (%d+) (%d+) (%S+)$")
     if entering or not life or life.version ~= version then
@@ -133,7 +136,11 @@ local function life_from(now)
     local left = redis.call("PTTL", payload)
     life.own = now + (left < 0 and A_CENTURY or math.max(left, 1)) * 1000
   end
-  return life
+  if ages then return life, true end
+  -- Where the absolute age ends it before, its own age need not be known.
+  local absolute = life.absolute > 0 and life.login + life.absolute * 1000 or 0
+  return life, before ~= life.own and (before < absolute or life.own < absolute
+    or absolute == 0)
 end
 
 local exists = redis.call("EXISTS", payload) == 1
@@ -166,12 +173,12 @@ if age == 0 then
 end
 local ttl = stay  -- how long it lives where it is not seen again
 
-local now, seen, index_life, life, joining
+local now, seen, index_life, life, is_other, joining
 local count, gone, going, more, live = 1, {}, {}, false, false
 if index then
   now = clock()
   seen = now
-  life = life_from(now)
+  life, is_other = life_from(now)
   if life then
     stay, ttl = left_of(life, now), ttl_of(life, now)
     if stay <= 0 then  -- the absolute age was lowered
@@ -258,8 +265,8 @@ if index then
   end
   prolong()
 end
-if life then write_life(life_name, life, now) end
-if not call then return life and {count, told(life, now)} or count end
+if is_other then write_life(life_name, life, now) end
+if not call then return ages and struct.pack(">d", count) .. told(life, now) or count end
 more = more and 1 or 0
 local has_ended = #evicted + #gone > 0 or replaced
 if mode == "new" or has_ended then
