@@ -8,9 +8,10 @@ without the app registry.
 from typing import Any
 
 from expire_sessions.flows import ending, loading, sweeping
+from expire_sessions.flows.farewells import go_on_without
 from expire_sessions.flows.saving import OrdinarySave
 from expire_sessions.installed import refuse_without_app
-from expire_sessions.lifetimes import AgedStore
+from expire_sessions.noticing import NoticingStore
 from expire_sessions.protocol import reads
 from expire_sessions.protocol.session_keys import is_session_key
 from expire_sessions.tracebacks import without_keys
@@ -22,22 +23,19 @@ __all__ = ["SessionStore"]
 refuse_without_app()
 
 
-class SessionStore(AgedStore):
+class SessionStore(NoticingStore):
     """A session in Redis, in the index of its user as soon as it has one.
 
     A session belongs to one user for life: where the data names another user, or none
     any more, the old session ends and the data goes on under a new key.
 
-    What asks Redis raises ``StoreUnavailable`` where it does not answer.
-    An async method does what its sync twin does, in as many round trips: the two differ
-    in ``await`` alone.
+    What asks Redis raises ``StoreUnavailable`` where it does not answer. An async method
+    does what its sync twin does, in as many round trips.
     """
 
     @without_keys
     def load(self) -> dict[str, Any]:
         """Return the session's data; where it is not live, drop the key.
-
-        What is left then is why it ended, if that is known: see ``notice``.
 
         One round trip, which also marks the session seen where that is due. One or two
         more where the index does not know it, or holds more than the limit; one more
@@ -49,7 +47,8 @@ class SessionStore(AgedStore):
         data, following = loading.taken(self._held, ask(self._connection, command))
         if data is not None and (following is None or run(self._connection, following)):
             return data
-        return self._missed(run(self._connection, loading.missed(self._held)))
+        run(self._connection, go_on_without(self._held))
+        return {}
 
     @without_keys
     async def aload(self) -> dict[str, Any]:
@@ -63,7 +62,8 @@ class SessionStore(AgedStore):
             following is None or await arun(self._connection, following)
         ):
             return data
-        return self._missed(await arun(self._connection, loading.missed(self._held)))
+        await arun(self._connection, go_on_without(self._held))
+        return {}
 
     @without_keys
     def exists(self, session_key: str | None) -> bool:

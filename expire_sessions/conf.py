@@ -137,7 +137,7 @@ class Conf:
     def ages_version(self) -> str:
         """Names the ages of the settings; empty where they have none."""
         ages = (self.idle_age, self.absolute_age, self.staff_idle_age)
-        return "/".join(f"{age or 0:g}" for age in ages) if any(ages) else ""
+        return "/".join(str(age or 0) for age in ages) if any(ages) else ""
 
     def forget(self) -> None:
         """Read every setting again on its next use: one of them has changed."""

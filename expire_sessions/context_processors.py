@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from expire_sessions.telling import notice_of
+from expire_sessions.noticing import notice_of
 
 __all__ = ["session_notice"]
 

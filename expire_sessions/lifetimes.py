@@ -1,5 +1,6 @@
 """A session store that knows how long its session may live."""
 
+import datetime
 from typing import Any
 
 from expire_sessions.protocol import reads
@@ -38,6 +39,21 @@ class AgedStore(HeldStore):
         As Django does, and no more than is left of the absolute age.
         """
         return self._capped(super().get_expiry_age(**kwargs))
+
+    def get_expiry_date(self, **kwargs: Any) -> datetime.datetime:
+        """Return when the session ends. See ``get_expiry_age``."""
+        return self._not_after_end(super().get_expiry_date(**kwargs))
+
+    async def aget_expiry_date(self, **kwargs: Any) -> datetime.datetime:
+        """See ``get_expiry_date``."""
+        return self._not_after_end(await super().aget_expiry_date(**kwargs))
+
+    def _not_after_end(self, date: datetime.datetime) -> datetime.datetime:
+        left = self._held.absolute_left()
+        if left is None:
+            return date
+        end = datetime.datetime.now(date.tzinfo) + datetime.timedelta(seconds=left)
+        return min(date, end)
 
     async def aget_expiry_age(self, **kwargs: Any) -> int:
         """See ``get_expiry_age``."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from django.conf import settings as project
+
 from expire_sessions.conf import KNOWN, conf
 from expire_sessions.exceptions import InvalidLimits
 from expire_sessions.lazy import LazyUser
@@ -49,9 +51,10 @@ class Limits:
         version = conf.ages_version
         if not version and not self.idle_age and not self.absolute_age:
             return NO_AGES
-        ages = (self.idle_age, self.absolute_age, conf.notice_age)
-        idle, absolute, notice = (int((age or 0) * 1000) for age in ages)
-        return Ages(idle, absolute, notice, version or "-")
+        usual = project.SESSION_COOKIE_AGE
+        ages = (self.idle_age, self.absolute_age, conf.notice_age, usual)
+        idle, absolute, notice, usual = (int((age or 0) * 1000) for age in ages)
+        return Ages(idle, absolute, notice, usual, version or "-")
 
 
 class Answers:

@@ -22,8 +22,13 @@ __all__ = ["before", "count_failure", "note_told"]
 LOOK_BACK: Final = 50
 """Sign-ins that a login is compared with. A device older than that is new again."""
 
-NOT_STARTED: Final = (EndReason.INTERRUPTED, EndReason.LOST, EndReason.REFUSED)
-"""How rows of logins end that never had a place."""
+NOT_STARTED: Final = (
+    EndReason.INTERRUPTED,
+    EndReason.LOST,
+    EndReason.REFUSED,
+    EndReason.REPLACED,
+)
+"""How rows of logins end that never had a place, or whose browser never knew."""
 
 
 def before(pk: Any) -> Before:

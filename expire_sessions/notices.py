@@ -11,7 +11,7 @@ from expire_sessions.clock import time_of
 from expire_sessions.protocol.lives import Word
 from expire_sessions.reasons import ABSOLUTE, IDLE, EndReason
 
-__all__ = ["NOTICE", "Notice", "data_of", "notice_in"]
+__all__ = ["NOTICE", "Notice", "notice_in"]
 
 NOTICE: Final = "_expire_notice"
 """Where an anonymous session keeps it until it is taken."""
@@ -65,14 +65,10 @@ class Notice:
         return str(TEXTS.get(self.reason, OTHER))
 
 
-def data_of(word: Word) -> dict[str, Any]:
-    """Return the data of the anonymous session that carries a notice."""
-    return {NOTICE: list(word)}
-
-
-def notice_in(found: object) -> Notice | None:
+def notice_in(found: Any) -> Notice | None:
     """Return the notice that a session carries; None where it is none."""
-    if not isinstance(found, list | tuple) or len(found) != len(Word._fields):
+    try:
+        word = Word(*found)
+        return Notice(str(word.reason), time_of(int(word.when)), str(word.by))
+    except (TypeError, ValueError):
         return None
-    word = Word(*found)
-    return Notice(word.reason, time_of(word.when), word.by)

@@ -61,6 +61,9 @@ ABSOLUTE: Final = "absolute"
 """Which age has ended a session that nobody ended. Told to its browser alone: to the
 history it has expired, as any other."""
 
-DROPPED: Final = frozenset({*EndReason, IDLE, ABSOLUTE} - {EndReason.DELETED})
+DROPPED: Final = frozenset(
+    {*EndReason, IDLE, ABSOLUTE} - {EndReason.DELETED, EndReason.REPLACED}
+)
 """Reasons for which what a request in flight has set is dropped without an error. Who
-deletes a session by its key gets what Django does."""
+deletes a session by its key gets what Django does; and a browser that signed in twice
+has another cookie by now."""

@@ -13,9 +13,11 @@ from django.utils.module_loading import import_string
 
 from expire_sessions.access import LAST_ACCESS, Before
 from expire_sessions.flows import ending, rotating, saving
-from expire_sessions.flows.held import Announced, HeldSession
+from expire_sessions.flows.facts import Announced
+from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.saving import OrdinarySave, SaveOptions
 from expire_sessions.in_use import note_store
+from expire_sessions.notices import NOTICE
 from expire_sessions.protocol.keys import PAYLOAD
 from expire_sessions.protocol.session_keys import is_session_key, new_session_key
 from expire_sessions.reasons import EndReason
@@ -120,12 +122,14 @@ class HeldStore(TellingStore):
     def remember_login(self, login: Announced) -> None:
         """Take what is known of a login, for the save that makes it effective."""
         self._held.announce_login(login)
+        self.pop(NOTICE, None)  # it may be another person's
 
     def drop_login(self) -> None:
         """Take back what Django's ``login()`` has set: there was no place for it."""
         data = self._get_session()
         for name in LOGIN:
             data.pop(name, None)
+        self._held.drop_login()
         if not data and self._held.known.is_new:
             self._held.become_anonymous()
             self.modified = False
@@ -143,10 +147,6 @@ class HeldStore(TellingStore):
         """Milliseconds this session is to live from now on."""
         return min(int(self.get_expiry_age() * 1000), A_CENTURY)
 
-    def _missed(self, data: dict[str, Any]) -> dict[str, Any]:
-        self.modified |= bool(data)  # what the browser may learn waits in a new session
-        return data
-
     def _save_of(
         self, data: dict[str, Any], must_create: bool
     ) -> OrdinarySave | Flow[None]:
@@ -154,6 +154,10 @@ class HeldStore(TellingStore):
         if held.key is None:  # loaded just now, and not there
             raise UpdateError
         self.modified |= held.known.is_new
+        if held.farewell is not None and "_auth_user_id" not in data:
+            data[NOTICE] = list(
+                held.farewell.word
+            )  # another cookie takes that one's place
         how = SaveOptions(self._age(), must_create, self.modified)
         return saving.save_of(held, data, how)
 

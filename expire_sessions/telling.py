@@ -1,4 +1,4 @@
-"""What a session can tell its person: the last access, and why the one before ended.
+"""What a session can tell its person: the last access before this one.
 
 It imports without the app registry.
 """
@@ -7,16 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest
 
 from expire_sessions.access import LAST_ACCESS, LastAccess
-from expire_sessions.notices import NOTICE, Notice, notice_in
 
-__all__ = ["TellingStore", "notice_of"]
+__all__ = ["TellingStore"]
 
 
 class TellingStore(SessionBase):
-    """What it tells is in the session's data, since the login or the end before.
+    """What it tells is in the session's data, since the login.
 
     Reading it makes no query, and no round trip but the load.
     """
@@ -46,30 +44,6 @@ class TellingStore(SessionBase):
         """See ``hide_last_access``."""
         if hidden := _hidden(await self.alast_access()):
             await self.aset(LAST_ACCESS, hidden)
-
-    _notice: Notice | None = None
-
-    @property
-    def notice(self) -> Notice | None:
-        """Why the session of this browser has ended; None where it has not.
-
-        Taken once: a later request finds none.
-        """
-        if self._notice is None and (found := self.get(NOTICE)) is not None:
-            self._notice = notice_in(found)
-            del self[NOTICE]
-        return self._notice
-
-    async def anotice(self) -> Notice | None:
-        """See ``notice``."""
-        await self.aget(NOTICE)  # it loads the session without blocking
-        return self.notice
-
-
-def notice_of(request: HttpRequest) -> Notice | None:
-    """Return ``request.session.notice``; None where the session is another engine's."""
-    session = getattr(request, "session", None)
-    return session.notice if isinstance(session, TellingStore) else None
 
 
 def _hidden(access: LastAccess | None) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ from expire_sessions.protocol import commands, listing, reads
 from expire_sessions.protocol.bulk import join
 from expire_sessions.protocol.listing import Page
 from expire_sessions.protocol.members import Member
-from expire_sessions.protocol.replies import Mode, Removed, Saved
+from expire_sessions.protocol.modes import Mode
+from expire_sessions.protocol.replies import Removed, Saved
 from expire_sessions.transport.connections import Connection, connection_for
 from expire_sessions.transport.running import Call, Flow, ask, run
 

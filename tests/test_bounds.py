@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from expire_sessions.backend import SessionStore
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import commands, scripts
-from expire_sessions.protocol.replies import Mode, Saved
+from expire_sessions.protocol.modes import Mode
+from expire_sessions.protocol.replies import Saved
 from expire_sessions.protocol.scripts import Script
 from expire_sessions.protocol.session_keys import new_session_key, session_id
 from expire_sessions.sessions import PAGE, UserSessions

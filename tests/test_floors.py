@@ -45,6 +45,7 @@ FLOORS = {
     "telling": 2.4,
     "store": 2.5,
     "lifetimes": 2.6,
+    "noticing": 2.7,
     "backend": 3,
     "models": 3,
     "user_index": 3,

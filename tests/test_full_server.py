@@ -9,7 +9,7 @@ from django.test import Client, override_settings
 from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
-from expire_sessions.protocol.replies import Mode, Outcome
+from expire_sessions.protocol.modes import Mode, Outcome
 from expire_sessions.sessions import UserSessions
 from tests.asking import index
 from tests.caches import other_cache

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.protocol.replies import Mode
+from expire_sessions.protocol.modes import Mode
 from expire_sessions.transport.connections import Connection, connection_for
 from tests.asking import Index
 from tests.sessions import sign_in

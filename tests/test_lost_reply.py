@@ -18,7 +18,7 @@ from expire_sessions.backend import SessionStore
 from expire_sessions.exceptions import StoreUnavailable
 from expire_sessions.models import LoggedSession
 from expire_sessions.protocol import commands, scripts
-from expire_sessions.protocol.replies import Mode, Outcome
+from expire_sessions.protocol.modes import Mode, Outcome
 from expire_sessions.protocol.scripts import Script
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions

@@ -7,6 +7,7 @@ from typing import Final
 from django.contrib.sessions.backends.base import UpdateError
 
 from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.flows.farewells import drop_changes
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import notice_for
 from expire_sessions.flows.payloads import user_id_in
@@ -78,7 +79,7 @@ def expire(session: HeldSession, *, must_create: bool) -> Flow[None]:
     if not must_create and not (
         yield from end(session, session.key, EndReason.EXPIRED)
     ):
-        raise UpdateError
+        yield from drop_changes(session, session.known.user_id)
     session.forget()
 
 

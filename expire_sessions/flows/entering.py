@@ -1,5 +1,6 @@
 """A session gets its place in Redis: a new one, or one that has just got its user."""
 
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -9,6 +10,7 @@ from expire_sessions.access import News, news_of
 from expire_sessions.clients import device
 from expire_sessions.endings import Ended, tell_ended
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
+from expire_sessions.flows.farewells import forget_farewell
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import (
     limits_of,
@@ -20,9 +22,10 @@ from expire_sessions.flows.refusing import EVICT, refuse
 from expire_sessions.flows.unfinished import SAVE
 from expire_sessions.limits import Limits
 from expire_sessions.protocol import commands
-from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.asking import Command, ask
 from expire_sessions.protocol.lives import NO_AGES, NO_NOTICE, Notice
-from expire_sessions.protocol.replies import Mode, Outcome, Saved
+from expire_sessions.protocol.modes import Mode, Outcome
+from expire_sessions.protocol.replies import Saved
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import (
@@ -74,7 +77,7 @@ def place(
         entry, notice = _entry_of(session, user_id, limits)
         yield from _tell_entering(session, user_id)
     try:
-        saved = yield from ask(
+        saved = yield from _until_sure(
             commands.place(
                 session.connection.keys,
                 mode,
@@ -101,8 +104,18 @@ def place(
     if saved.outcome is Outcome.UNFIT:
         yield from _not_placed(session, mode, user_id)
     session.remember(user_id, payload)
+    yield from forget_farewell(session)
     if user_id is not None:
         yield from _placed(session, user_id, saved, limits)
+
+
+def _until_sure(asked: Command[Saved]) -> Flow[Saved]:
+    """Ask until all that was dead is out of the way of a login that may be refused."""
+    for _ in range(STEPS):
+        saved = yield from ask(asked)
+        if saved.outcome is not Outcome.AGAIN:
+            return saved
+    raise StoreUnavailable("Places that nobody has could not be cleared away.")
 
 
 def _entry_of(
@@ -118,6 +131,7 @@ def _entry_of(
 def _placed(
     session: HeldSession, user_id: str, saved: Saved, limits: Limits | None
 ) -> Flow[None]:
+    session.announced = replace(session.announced, is_placed=True)
     session.lease = lease_of(saved.left)
     session.mark_seen()
     yield from tell_others_ended(session, saved, limits)

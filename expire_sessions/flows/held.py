@@ -1,12 +1,19 @@
 """What a store holds: its session, and where in a login or a logout that is."""
 
 import logging
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from dataclasses import replace
+from typing import Any, Final
 
 from expire_sessions.access import Before
 from expire_sessions.conf import conf
-from expire_sessions.context import NO_CONTEXT, Context
+from expire_sessions.context import Context
+from expire_sessions.flows.facts import (
+    NOTHING,
+    NOTHING_ANNOUNCED,
+    Announced,
+    Farewell,
+    Known,
+)
 from expire_sessions.flows.payloads import data_in
 from expire_sessions.flows.unfinished import SAVE, TRIM, Unfinished
 from expire_sessions.lazy import LazyUser
@@ -20,43 +27,10 @@ from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import Connection
 from expire_sessions.transport.seen import Lease
 
-__all__ = ["Announced", "HeldSession", "Known"]
+__all__ = ["HeldSession"]
 
 # Django's own logger for this, and its words: projects filter on them.
 security_logger: Final = logging.getLogger("django.security.SuspiciousSession")
-
-
-class Known(NamedTuple):
-    """What a store knows of its session in Redis."""
-
-    user_id: str | None = None
-    payload: bytes | None = None
-    """As it was read or written; None: it was neither."""
-
-    is_new: bool = False
-    """Its key was drawn here, and nothing is in Redis yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What Django's signals announced, for the save or the flush to come."""
-
-    user_id: str | None = None
-    """Who signed in."""
-
-    user: object = None
-    context: Context = NO_CONTEXT
-    limits: Limits | None = None
-    """What ``expire_check`` has answered at this login already."""
-
-    browser: str = ""
-    """A mark of the browser that signs in."""
-
-    before: Before | None = None
-    """What the history knew of the account; None: it was not asked."""
-
-    reason: EndReason = EndReason.FLUSHED
-    """Why the next flush ends the session."""
 
 
 class HeldSession:
@@ -67,6 +41,7 @@ class HeldSession:
         "_user",
         "announced",
         "connection",
+        "farewell",
         "key",
         "known",
         "lease",
@@ -79,6 +54,7 @@ class HeldSession:
         self.key = key if is_session_key(key) else None
         self.known = NOTHING
         self.lease: Lease | None = None
+        self.farewell: Farewell | None = None
         """How long it may live, when it was last asked for; None: it has no ages."""
 
         self.announced = NOTHING_ANNOUNCED
@@ -89,6 +65,10 @@ class HeldSession:
         """Take what is known of a login, for the save that makes it effective."""
         before, reason = self.announced.before, self.announced.reason
         self.announced = replace(login, before=before, reason=reason)
+
+    def drop_login(self) -> None:
+        """Forget a login that has come to nothing."""
+        self.announced = replace(NOTHING_ANNOUNCED, reason=self.announced.reason)
 
     def announce_before(self, before: Before | None) -> None:
         """Take what was before a login, to be compared with it."""
@@ -109,6 +89,14 @@ class HeldSession:
         if self._unfinished is None:
             self._unfinished = Unfinished()
         return self._unfinished
+
+    @property
+    def is_signing_in(self) -> bool:
+        """Whether a login was announced that has not got its place yet.
+
+        Also in a session that is its user's already: its age begins anew.
+        """
+        return self.announced.user_id is not None and not self.announced.is_placed
 
     @property
     def is_interrupted(self) -> bool:
@@ -192,7 +180,3 @@ class HeldSession:
     def _forget_move(self) -> None:
         if self._unfinished is not None:
             self._unfinished.next_key = self._unfinished.entered = None
-
-
-NOTHING: Final = Known()
-NOTHING_ANNOUNCED: Final = Announced()

@@ -1,6 +1,7 @@
 """Keeping a user's sessions at the limit: who is too many ends, and is told why."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
@@ -18,7 +19,8 @@ from expire_sessions.limits import (
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
 from expire_sessions.protocol.lives import Ages, Notice, notice_of
-from expire_sessions.protocol.replies import Mode, Saved
+from expire_sessions.protocol.modes import Mode
+from expire_sessions.protocol.replies import Saved
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
 from expire_sessions.transport.running import Flow, call
@@ -66,7 +68,11 @@ def finish_trim(session: HeldSession) -> Flow[None]:
 def ages_of(session: HeldSession) -> Flow[Ages]:
     """Return the ages that a session takes on: where a handler fails, the settings'."""
     limits = yield from _limits_or_none(session)
-    return (limits or settings_limits()).ages
+    if limits is not None:
+        return limits.ages
+    # The strictest: that of staff, where they have one.
+    idle_age = conf.staff_idle_age or conf.idle_age
+    return replace(settings_limits(), idle_age=idle_age).ages
 
 
 def limits_of(session: HeldSession, user_id: str) -> Flow[Limits]:

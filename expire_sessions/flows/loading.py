@@ -9,16 +9,16 @@ from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import ages_of, keep_within
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.loaded import expect_user
-from expire_sessions.notices import data_of
 from expire_sessions.occasions import Occasion
 from expire_sessions.protocol import commands, reads
 from expire_sessions.protocol.asking import Command, ask
 from expire_sessions.protocol.lives import NO_AGES
-from expire_sessions.protocol.replies import Loaded, Mode
+from expire_sessions.protocol.modes import Mode
+from expire_sessions.protocol.replies import Loaded
 from expire_sessions.transport.running import Flow
 from expire_sessions.transport.seen import lease_of
 
-__all__ = ["command", "missed", "taken"]
+__all__ = ["command", "taken"]
 
 logger: Final = logging.getLogger("expire_sessions")
 
@@ -36,14 +36,11 @@ def command(session: HeldSession) -> Command[Loaded] | None:
         return None
     interval, keys = conf.touch_interval, connection.keys
     mark = connection.seen.mark_of(key, interval)
-    if connection.scripts_pause.lasts():
-        return reads.read(keys, key)
     if mark is not None:
-        session.lease = lease = mark.lease
-        if lease is None or lease.is_fresh():
-            return reads.read(keys, key)
-        if lease.may_prolong():
-            return reads.prolong(keys, key, lease.idle)
+        session.lease = mark.lease
+    is_fresh = mark is not None and (mark.lease is None or mark.lease.is_fresh())
+    if is_fresh or connection.scripts_pause.lasts():
+        return reads.read(keys, key)
     return reads.load(keys, key, interval, conf.ages_version)
 
 
@@ -56,45 +53,41 @@ def taken(
         The data, None where the session is not live; and the flow that has to follow,
         where one has to. It returns False where the session has ended meanwhile.
     """
-    data = session.decoded(loaded.payload)
-    if data is None:
+    if loaded.payload is None:
         return None, None
+    data = session.decoded(loaded.payload)
+    if data is None:  # it may be live, and another process may know its encoding
+        session.become_anonymous()
+        return {}, None
     user_id = user_id_in(data)
     session.remember(user_id, loaded.payload)
     if user_id is not None:
         expect_user(user_id)
-    if loaded.members is None:
-        return data, None  # this process has marked it lately
+    return data, _following(session, user_id, loaded)
+
+
+def _following(
+    session: HeldSession, user_id: str | None, loaded: Loaded
+) -> Flow[bool] | None:
+    if loaded.members is None:  # this process has marked it lately, or could not
+        if loaded.refusal is not None:
+            _log_refusal(loaded.refusal)
+        return None
     session.lease = lease_of(loaded.left)
-    if user_id is not None and not loaded.members:
-        return data, _marked(session, _join_index(session))
-    if loaded.refusal is not None and REPLICA in loaded.refusal:
-        # Perhaps a primary until now: a save finds the new one, by a new connection.
-        return data, _marked(session, _join_index(session))
+    # A replica was perhaps a primary until now: a save finds the new one, by a new
+    # connection.
+    is_replica = loaded.refusal is not None and REPLICA in loaded.refusal
+    if is_replica or (user_id is not None and not loaded.members):
+        return _marked(session, _join_index(session))
     session.mark_seen()
     if loaded.refusal is not None:
         _log_refusal(loaded.refusal)
-        return data, None
+        return None
     # Without touches the limit is tested where something is saved.
-    is_marked = conf.touch_interval is not None
-    following = keep_within(session, loaded.members) if is_marked else None
-    return data, None if following is None else _marked(session, following)
-
-
-def missed(session: HeldSession) -> Flow[dict[str, Any]]:
-    """Go on without the session, which is not there; return what its browser may learn.
-
-    One round trip where there was a key: it might have been any.
-    """
-    key = session.key
-    session.become_anonymous()
-    if key is None or not conf.notice_age:
-        return {}
-    try:
-        word = yield from ask(reads.take_word(session.connection.keys, key))
-    except StoreUnavailable:
-        return {}  # it takes no writes; the session is gone in any case
-    return {} if word is None else data_of(word)
+    if conf.touch_interval is None:
+        return None
+    following = keep_within(session, loaded.members)
+    return None if following is None else _marked(session, following)
 
 
 def _join_index(session: HeldSession) -> Flow[bool]:
@@ -104,7 +97,7 @@ def _join_index(session: HeldSession) -> Flow[bool]:
     """
     interval = conf.touch_interval
     # Without an age of its own: to Django, reading a session does not prolong it.
-    mode = Mode.JOIN if interval is None else Mode.KEEP
+    mode = Mode.SEE if interval is None else Mode.KEEP
     keys, user_id = session.connection.keys, session.known.user_id
     ages = (yield from ages_of(session)) if conf.ages_version else NO_AGES
     asked = commands.save(keys, mode, str(session.key), user_id=user_id, ages=ages)

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.sessions.backends.base import UpdateError
 
 from expire_sessions.flows.ending import end
+from expire_sessions.flows.farewells import go_on_without
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.protocol import commands
@@ -39,7 +40,7 @@ def cycle(
         if ended or session.known.user_id is None:
             session.draw_key()
         else:
-            _become_anonymous(session, data)
+            yield from _go_on_without(session, data)
 
 
 def finish_rotation(session: HeldSession, data: Data, age: int) -> Flow[None]:
@@ -65,15 +66,15 @@ def _rotate(
         )
     )
     if found is None:
-        _become_anonymous(session, data)
+        yield from _go_on_without(session, data)
     elif found[0] == new:
         yield from _moved(session, new, payload)
     else:
-        _join(session, data, *found, is_modified=is_modified)
+        yield from _join(session, data, *found, is_modified=is_modified)
 
 
-def _become_anonymous(session: HeldSession, data: Data) -> None:
-    session.become_anonymous()
+def _go_on_without(session: HeldSession, data: Data) -> Flow[None]:
+    yield from go_on_without(session)
     data.clear()
 
 
@@ -83,7 +84,8 @@ def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
     session.remember(user_id, payload)
     if user_id is None:
         return
-    session.mark_seen()
+    if session.lease is None:  # else the next load asks what its ages are now
+        session.mark_seen()
     rotated = partial(
         session_rotated.send_robust,
         sender=session.sender,
@@ -96,11 +98,11 @@ def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
 
 def _join(
     session: HeldSession, data: Data, key: str, payload: bytes, *, is_modified: bool
-) -> None:
+) -> Flow[None]:
     """Go on in the session that another request's rotation has made of this."""
     found = session.decoded(payload)
     if found is None or user_id_in(found) != session.known.user_id:
-        _become_anonymous(session, data)
+        yield from _go_on_without(session, data)
         return
     session.key = key
     session.remember(session.known.user_id, payload)

@@ -2,19 +2,18 @@
 
 from typing import Any, NamedTuple
 
-from django.contrib.sessions.backends.base import UpdateError
-
 from expire_sessions.conf import conf
 from expire_sessions.flows.ending import expire, leave
 from expire_sessions.flows.entering import create, place
+from expire_sessions.flows.farewells import drop_changes
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import finish_trim, keep_within
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.flows.rotating import finish_rotation
-from expire_sessions.protocol import commands, reads
+from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
-from expire_sessions.protocol.replies import Kept, Mode
-from expire_sessions.reasons import DROPPED
+from expire_sessions.protocol.modes import Mode
+from expire_sessions.protocol.replies import Kept
 from expire_sessions.transport.running import Flow
 
 __all__ = ["OrdinarySave", "SaveOptions", "save_of"]
@@ -43,11 +42,10 @@ class OrdinarySave:
     stays.
     """
 
-    __slots__ = ("_age", "_payload", "_session", "_user_id", "command")
+    __slots__ = ("_payload", "_session", "_user_id", "command")
 
     def __init__(self, session: HeldSession, data: Data, how: SaveOptions) -> None:
         _ = conf.touch_interval  # a bad setting must fail before Redis is changed
-        self._age = how.age
         self._session = session
         self._user_id = session.known.user_id
         self._payload = payload = session.encoded(data)
@@ -71,31 +69,12 @@ class OrdinarySave:
         """
         session = self._session
         if not kept.members:
-            return _dropped(session, self._user_id)
+            return drop_changes(session, self._user_id)
         session.remember(self._user_id, self._payload)
         if self._user_id is None:
             return None
-        if session.lease is not None:
-            session.lease.shorten(self._age)
         session.mark_seen()
         return keep_within(session, kept.members)
-
-
-def _dropped(session: HeldSession, user_id: str | None) -> Flow[None]:
-    """Drop what a request in flight has set in a session that was ended meanwhile.
-
-    Its browser is answered as if nothing had happened, and learns why with its next
-    page. One round trip.
-
-    Raises:
-        UpdateError: nobody knows why it has ended, or its own user ended it.
-    """
-    if user_id is not None and conf.notice_age:
-        keys = session.connection.keys
-        word = yield from ask(reads.word(keys, str(session.key)))
-        if word is not None and word.reason in DROPPED:
-            return
-    raise UpdateError
 
 
 def save_of(
@@ -109,6 +88,7 @@ def save_of(
         and how.age > 0
         and known.user_id == user_id_in(data)
         and not session.is_interrupted
+        and not session.is_signing_in
     )
     return (
         OrdinarySave(session, data, how) if is_ordinary else _save(session, data, how)
@@ -132,7 +112,11 @@ def _save(session: HeldSession, data: Data, how: SaveOptions) -> Flow[None]:
         yield from expire(session, must_create=is_new or how.must_create)
     elif is_new and not how.must_create:
         yield from create(session, user_id, session.encoded(data), how.age)
-    elif how.must_create or user_id != session.known.user_id:
+    elif (
+        how.must_create
+        or user_id != session.known.user_id
+        or (user_id is not None and session.is_signing_in)
+    ):
         mode = Mode.NEW if how.must_create else Mode.UPDATE
         yield from place(session, mode, user_id, session.encoded(data), how.age)
     else:

@@ -9,7 +9,7 @@ from expire_sessions.protocol.keys import Keys
 from expire_sessions.protocol.listing import BATCH
 from expire_sessions.protocol.lives import NO_AGES, Ages
 from expire_sessions.protocol.members import read_score
-from expire_sessions.protocol.replies import Mode
+from expire_sessions.protocol.modes import Mode
 
 __all__ = ["Stored", "join", "payload_page", "read_many", "seen", "size", "store_many"]
 

@@ -6,7 +6,7 @@ Every function here returns one command, which is one round trip. What only read
 
 from collections.abc import Collection
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from expire_sessions.protocol.asking import Batch, Command, scripted, together
 from expire_sessions.protocol.keys import LIFE, PAYLOAD, Keys
@@ -17,10 +17,10 @@ from expire_sessions.protocol.lives import (
     Notice,
     words_of,
 )
+from expire_sessions.protocol.modes import Mode
 from expire_sessions.protocol.notes import moved_note
 from expire_sessions.protocol.replies import (
     Kept,
-    Mode,
     Removed,
     Saved,
     read_kept,
@@ -34,6 +34,12 @@ from expire_sessions.protocol.session_keys import session_id
 __all__ = ["Entry", "place", "remove", "remove_many", "rotate", "save"]
 
 
+A_DOUBLE_CLICK: Final = 10_000
+A_RETRY: Final = 600_000
+"""Milliseconds. Where logins are refused, who got no answer to the first would find the
+place taken, by nobody."""
+
+
 class Entry(NamedTuple):
     """A login that takes a place."""
 
@@ -41,8 +47,19 @@ class Entry(NamedTuple):
     """It takes only a place that is free."""
 
     browser: str = ""
-    """A mark of the browser. What it signed in to in the last seconds gives its place
-    to this: a button that was clicked twice."""
+    """A mark of the browser, which has another one as soon as it has an answer. What it
+    signed in to just before gives its place to this: a button that was clicked twice,
+    or a page that failed."""
+
+    @property
+    def kind(self) -> str:
+        """The word of save.lua for it."""
+        return "refuse" if self.refusable else "1"
+
+    @property
+    def mark_age(self) -> int:
+        """Milliseconds for which the mark is kept."""
+        return A_RETRY if self.refusable else A_DOUBLE_CLICK
 
 
 def save(  # noqa: PLR0913 - what one round trip is to do
@@ -116,17 +133,12 @@ def place(  # noqa: PLR0913 - all that one round trip is to do
     arguments = (
         *(mode, payload, words_of(ages, age), session_key, call, limit),
         *keys.affixes(PAYLOAD),
-        _kind_of(entry),
+        entry.kind if entry else "",
         *keys.affixes(LIFE),
         *notice,
+        entry.mark_age if entry else 0,
     )
     return scripted(SAVE, names, arguments, read_saved)
-
-
-def _kind_of(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    return "refuse" if entry.refusable else "1"
 
 
 def remove(

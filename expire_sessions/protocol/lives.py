@@ -37,6 +37,9 @@ class Ages(NamedTuple):
     notice: int = 0
     """Kept for so long after the end, for its browser to learn why."""
 
+    usual: int = 0
+    """The age that a session has of its own, where it has lost what was known of it."""
+
     version: str = ""
     """The settings that they were made of; empty: they are not to be set."""
 
@@ -90,7 +93,7 @@ def words_of(ages: Ages, age: int) -> int | str:
     """Return the word of save.lua for a session's own age, and these."""
     if not ages.version:
         return age
-    return f"{age} {ages.idle} {ages.absolute} {ages.notice} {ages.version}"
+    return f"{age} {' '.join(map(str, ages))}"
 
 
 def read_left(told: bytes) -> Left | None:
@@ -114,8 +117,14 @@ def notice_of(age: int, reason: str, by: str = "") -> Notice:
     return Notice(age, json.dumps(found, separators=(",", ":"))[1:])
 
 
-def read_word(reply: bytes | None) -> Word | None:
-    """Read what stands there for a session whose payload is gone."""
+def read_word(reply: bytes | None, time: Any) -> Word | None:
+    """Read what stands there for a session whose payload is gone.
+
+    None where it knows of no end: then somebody else took the payload away.
+
+    Args:
+        time: the reply to TIME.
+    """
     if reply is None:
         return None
     if reply.startswith(b"{"):
@@ -123,9 +132,11 @@ def read_word(reply: bytes | None) -> Word | None:
         return Word(found["reason"], found["when"], found.get("by", ""))
     login, idle, absolute, _, own, seen = LIFE.unpack_from(reply)
     ends = [(own, str(EndReason.EXPIRED))]
-    if idle:
-        ends.append((seen + idle * 1000, IDLE))
     if absolute:
         ends.append((login + absolute * 1000, ABSOLUTE))
     when, reason = min(ends)
-    return Word(reason, int(when))
+    # When it was last seen is known to a tenth of the idle age: see load.lua.
+    if idle and seen + idle * 1100 < when:
+        when, reason = seen + idle * 1000, IDLE
+    seconds, microseconds = map(int, time)
+    return Word(reason, int(when)) if when <= seconds * 10**6 + microseconds else None

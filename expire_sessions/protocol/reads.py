@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Final
 
-from expire_sessions.protocol.asking import Command
+from expire_sessions.protocol.asking import Batch, Command, each
 from expire_sessions.protocol.keys import Keys
 from expire_sessions.protocol.lives import Word, read_word
 from expire_sessions.protocol.replies import Loaded, read_loaded, read_unmarked
 from expire_sessions.protocol.scripts import LOAD
 
-__all__ = ["exists", "left", "load", "prolong", "read", "take_word", "word"]
+__all__ = ["drop_word", "exists", "left", "load", "read", "word"]
 
 A_MARK_SERVES: Final = 0.1
 """The part of the touch interval for which a mark by another process will do. The page
@@ -22,19 +22,6 @@ NEVER: Final = 10**16 - 1
 def read(keys: Keys, session_key: str) -> Command[Loaded]:
     """Read a session."""
     return Command(("GET", keys.payload(session_key)), Loaded)
-
-
-def prolong(keys: Keys, session_key: str, idle: int) -> Command[Loaded]:
-    """Read a session, and let it live for its idle age from now on.
-
-    Where Redis takes no writes it is read all the same.
-
-    Args:
-        idle: milliseconds; no more than until the session ends anyhow.
-    """
-    name = keys.payload(session_key)
-    words = ("GETEX", name, "PX", idle)
-    return Command(words, Loaded, otherwise=partial(read, keys, session_key))
 
 
 def load(
@@ -62,21 +49,22 @@ def _read_unmarked(name: str) -> Command[Loaded]:
     return Command(("GET", name), read_unmarked)
 
 
+def exists(keys: Keys, session_key: str) -> Command[bool]:
+    """Tell whether the session is live."""
+    return Command(("EXISTS", keys.payload(session_key)), bool)
+
+
 def left(keys: Keys, session_key: str) -> Command[int]:
     """Return the milliseconds that a session has left; -2: it is not live."""
     return Command(("PTTL", keys.payload(session_key)), int)
 
 
-def word(keys: Keys, session_key: str) -> Command[Word | None]:
+def word(keys: Keys, session_key: str) -> Batch[Word | None]:
     """Return why a session has ended, where that is known."""
-    return Command(("GET", keys.life(session_key)), read_word)
+    asked = (("GET", keys.life(session_key)), ("TIME",))
+    return Batch([*map(Command, asked)], lambda replies: read_word(*each(replies)))
 
 
-def take_word(keys: Keys, session_key: str) -> Command[Word | None]:
-    """Return the same, once."""
-    return Command(("GETDEL", keys.life(session_key)), read_word)
-
-
-def exists(keys: Keys, session_key: str) -> Command[bool]:
-    """Tell whether the session is live."""
-    return Command(("EXISTS", keys.payload(session_key)), bool)
+def drop_word(keys: Keys, session_key: str) -> Command[int]:
+    """Forget why a session has ended: its browser knows."""
+    return Command(("DEL", keys.life(session_key)), int)

@@ -1,19 +1,17 @@
 """What the scripts reply, in words of the protocol."""
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from expire_sessions.protocol.keys import Keys
 from expire_sessions.protocol.lives import TOLD, Left, read_left
+from expire_sessions.protocol.modes import Outcome
 from expire_sessions.protocol.session_keys import SessionKey
 
 __all__ = [
     "Kept",
     "Loaded",
-    "Mode",
-    "Outcome",
     "Removed",
     "Saved",
     "read_kept",
@@ -27,36 +25,7 @@ __all__ = [
 
 COUNT: Final = Struct(">d")
 
-
-class Mode(StrEnum):
-    """What a save expects to find."""
-
-    NEW = "new"
-    """No payload yet."""
-
-    UPDATE = "update"
-    """A payload, which is written anew."""
-
-    KEEP = "keep"
-    """A payload, which is left as it is."""
-
-    JOIN = "join"
-    """A payload, which is left as it is. So is the index, if it knows the session."""
-
-
-class Outcome(IntEnum):
-    """What became of a save with a name."""
-
-    UNFIT = 0
-    """The mode does not fit what is there: nothing was changed."""
-
-    SAVED = 1
-
-    ENDED = -1
-    """This call is a repeated one. It had made the session, which was ended since."""
-
-    REFUSED = -2
-    """There was no free place: nothing was changed."""
+UNANSWERED: Final = "it does not answer scripts"
 
 
 class Loaded(NamedTuple):
@@ -157,7 +126,7 @@ def read_kept(reply: Any) -> Kept:
 
 def read_unmarked(reply: Any) -> Loaded:
     """Read what was asked for because load.lua was not answered."""
-    return Loaded(reply, 1, "it does not answer scripts")
+    return Loaded(reply, None, UNANSWERED)
 
 
 def read_saved(reply: Any) -> Saved:

@@ -13,7 +13,12 @@ from django.contrib.auth.signals import (
     user_logged_out,
     user_login_failed,
 )
-from django.core.signals import request_finished, request_started, setting_changed
+from django.core.signals import (
+    got_request_exception,
+    request_finished,
+    request_started,
+    setting_changed,
+)
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from expire_sessions import signals
@@ -28,6 +33,7 @@ PAIRS: Final = (
     (user_logged_in, access.look_back),
     (user_logged_in, logins.remember_login),
     (user_logged_out, logins.remember_logout),
+    (got_request_exception, logins.give_place_back),
     (user_login_failed, access.count_failure),
     (setting_changed, settings.read_settings_again),
     (signals.session_entering, records.write_row),

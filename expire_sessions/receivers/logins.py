@@ -6,6 +6,7 @@ raises.
 """
 
 import hashlib
+from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
@@ -15,15 +16,19 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
-from expire_sessions.exceptions import SessionLimitReached
-from expire_sessions.flows.held import Announced
+from expire_sessions.context import Context
+from expire_sessions.exceptions import StoreUnavailable
+from expire_sessions.flows.facts import Announced
 from expire_sessions.limits import Limits, limits_for
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.users import user_id_of
 
-__all__ = ["remember_login", "remember_logout"]
+__all__ = ["give_place_back", "remember_login", "remember_logout"]
 
 EVICT: Final = "evict"
+
+PLACED: Final = "_expire_sessions_placed"
+"""The attribute of a request whose login has its place already."""
 
 
 def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
@@ -40,9 +45,9 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
         return
     user_id = user_id_of(user)
     limits = _limits_of(user_id, user)
-    login = Announced(
-        user_id, user, describe(request), limits=limits, browser=_mark_of(request)
-    )
+    context = describe(request)
+    mark = _mark_of(request, context)
+    login = Announced(user_id, user, context, limits=limits, browser=mark)
     session.remember_login(login)
     if limits is not None and limits.policy != EVICT:
         _take_place(request, session)
@@ -53,6 +58,18 @@ def remember_logout(*, request: Any, **kwargs: object) -> None:
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.remember_logout()
+
+
+def give_place_back(*, request: Any = None, **kwargs: object) -> None:
+    """End the session of a login whose request has failed: no browser will have it.
+
+    Only where it took its place inside of ``login()``. Receives
+    ``got_request_exception``.
+    """
+    session = getattr(request, "session", None)
+    if getattr(request, PLACED, False) and isinstance(session, SessionStore):
+        with suppress(StoreUnavailable):
+            session.flush()
 
 
 def _limits_of(user_id: str, user: Any) -> Limits | None:
@@ -67,26 +84,30 @@ def _limits_of(user_id: str, user: Any) -> Limits | None:
 def _take_place(request: Any, session: SessionStore) -> None:
     try:
         session.save()
-    except SessionLimitReached:
+    except Exception as error:
+        # Whatever it was: nobody is signed in, in Redis or here.
         session.drop_login()
         if hasattr(request, "user"):
             request.user = AnonymousUser()
+        if isinstance(error, UpdateError):
+            raise SessionInterrupted(
+                "The session of this browser has ended before the login was complete."
+            ) from error
         raise
-    except UpdateError as error:
-        raise SessionInterrupted(
-            "The session of this browser has ended before the login was complete."
-        ) from error
+    setattr(request, PLACED, True)
 
 
-def _mark_of(request: Any) -> str:
+def _mark_of(request: Any, context: Context) -> str:
     """Return what tells this browser from others until it has signed in.
 
     Both cookies change with the login, so two logins with the same ones are a button
-    that was clicked twice. Empty where there is no cookie.
+    that was clicked twice, or an answer that was lost. Empty where there is no cookie.
     """
     cookies = getattr(request, "COOKIES", {})
     names = (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
     found = [cookies.get(name, "") for name in names]
     if not any(found):
         return ""
-    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:32]
+    # An app may send the same token from all devices.
+    whole = "\n".join([*found, context.ip or "", context.user_agent or ""])
+    return hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()[:32]

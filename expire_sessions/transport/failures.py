@@ -22,7 +22,7 @@ from redis.exceptions import (
 
 from expire_sessions.conf import conf
 from expire_sessions.exceptions import StoreRefused, StoreUnavailable
-from expire_sessions.protocol.asking import Asked, Command
+from expire_sessions.protocol.asking import Asked
 from expire_sessions.tracebacks import without_frames
 from expire_sessions.transport.connections import Connection
 
@@ -86,15 +86,11 @@ class Failures:
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
                 anew = not isinstance(error, MaxConnectionsError)
                 return Again(asked, pause, anew)
-        if isinstance(error, ResponseError) and (less := _without_write(asked)):
-            return Again(less)
         raise self._given_up(error) from without_frames(error)
 
     def _after_answer(self, asked: Asked[Any], error: RedisError) -> Again:
         """Go on once after an answer that another server may not give."""
         if type(error) in self._answers:
-            if less := _without_write(asked):
-                return Again(less)
             raise self._given_up(error) from without_frames(error)
         self._answers.add(type(error))
         if isinstance(error, NoScriptError):  # it was started anew, or failed over
@@ -108,15 +104,6 @@ class Failures:
             f"Redis, in the cache {self._connection.alias!r}, gave no usable answer:"
             f" {type(error).__name__}: {error}"
         )
-
-
-def _without_write(asked: Asked[Any]) -> Command[Any] | None:
-    """Return what a load asks in place of a command that Redis takes for a write.
-
-    None for a script: that goes on by itself where its writes are refused.
-    """
-    is_script = isinstance(asked, Command) and asked.script is not None
-    return None if is_script or asked.otherwise is None else asked.otherwise()
 
 
 def _as_answered(error: RedisError) -> RedisError:

@@ -14,8 +14,8 @@ JOIN_SECONDS: Final = 3600
 """Without touches, a process looks this often whether a session is in its index."""
 
 A_BURST: Final = 1
-"""Seconds. The idle age begins anew at most once in them: a page that sends ten requests
-is one write, also to replicas and to the disk of Redis."""
+"""Seconds. The idle age begins anew at most once in them: a page that sends ten
+requests is one write, also to replicas and to the disk of Redis."""
 
 PARTS: Final = 1024
 """Into how many an interval is cut, to tell the sessions apart."""
@@ -35,45 +35,26 @@ os.register_at_fork(after_in_child=_draw_salt)
 
 
 class Lease:
-    """How long a session with ages may live, by the monotonic clock of this process.
+    """What this process knows of the ages of a session, by its monotonic clock.
 
     Args:
         left: what Redis has just told.
     """
 
-    __slots__ = ("_absolute_end", "_again", "_prolong_until", "_quiet", "idle")
+    __slots__ = ("_absolute_end", "_fresh_until", "_idle")
 
     def __init__(self, left: Left) -> None:
         now = time.monotonic()
-        self.idle = int(left.idle)
-        """Its idle age in milliseconds; 0: it has none."""
-
-        idle = self.idle / 1000
-        self._quiet = min(A_BURST, idle / 10)
-        self._again = now + self._quiet
-        self._prolong_until = now + left.until_end / 1000 - idle
+        self._idle = int(left.idle)
+        # Without an idle age there is nothing to begin anew.
+        burst = min(A_BURST, left.idle / 10_000) if left.idle else math.inf
+        self._fresh_until = now + burst
         absolute = left.absolute
         self._absolute_end = None if absolute is None else now + absolute / 1000
 
     def is_fresh(self) -> bool:
         """Tell whether the idle age need not begin anew: it has just begun."""
-        return not self.idle or time.monotonic() < self._again
-
-    def may_prolong(self) -> bool:
-        """Tell whether the idle age can begin anew without asking what else ends it.
-
-        It is taken to do so.
-        """
-        now = time.monotonic()
-        if now > self._prolong_until:
-            return False
-        self._again = now + self._quiet
-        return True
-
-    def shorten(self, age: int) -> None:
-        """Note that it was saved, to end after so many milliseconds at most."""
-        until = time.monotonic() + (age - self.idle) / 1000
-        self._prolong_until = min(self._prolong_until, until)
+        return time.monotonic() < self._fresh_until
 
     def life_of_save(self, age: int) -> int | None:
         """Return the milliseconds to live of a session that is saved.
@@ -88,7 +69,7 @@ class Lease:
         left = int((self._absolute_end - time.monotonic()) * 1000)
         if not 0 < left <= age:
             return None
-        return min(left, self.idle) if self.idle else left
+        return min(left, self._idle) if self._idle else left
 
     def absolute_left(self) -> int | None:
         """Return the seconds that are left of its absolute age, if it has one."""

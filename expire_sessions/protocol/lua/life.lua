@@ -8,21 +8,25 @@
 -- of. Once a session was ended there stands why, in JSON.
 
 local LIFE = ">dddddd"
-local A_CENTURY = 3153600000000  -- milliseconds
+local A_SECOND = 1000000  -- microseconds
 
 local function clock()
   local time = redis.call("TIME")
   return time[1] * 1000000 + time[2]
 end
 
--- Return the life of a session; nil where it has no ages, or was ended.
-local function life_at(name)
+-- Return the life of a session; nil where it has no ages, or was ended. Payload is given
+-- where somebody else may have written that: then it lives for longer than was said here.
+local function life_at(name, payload, now)
   local text = redis.call("GET", name)
   if not text or string.byte(text) == 123 then return nil end  -- "{"
   local login, idle, absolute, notice, own, seen, rest = struct.unpack(LIFE, text)
+  local left = payload and redis.call("PTTL", payload) or 0
+  local is_foreign = left > idle and now + left * 1000 > own + A_SECOND
   return {
-    login = login, idle = idle, absolute = absolute, notice = notice, own = own,
-    seen = seen, version = string.sub(text, rest),
+    login = login, idle = idle, absolute = absolute, notice = notice,
+    own = is_foreign and now + left * 1000 or own, seen = seen,
+    version = string.sub(text, rest), is_foreign = is_foreign,
   }
 end
 
@@ -54,7 +58,8 @@ local function write_life(name, life, now)
   local text = struct.pack(
     LIFE, life.login, life.idle, life.absolute, life.notice, life.own, now
   )
-  local age = left_of(life, now) + life.notice
+  -- A second more: a payload must not outlive it.
+  local age = left_of(life, now) + math.max(life.notice, 1000)
   return redis.pcall("SET", name, text .. life.version, "PX", age)
 end
 

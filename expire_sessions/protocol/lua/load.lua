@@ -57,10 +57,10 @@ if newest[1] ~= me then
   score = newest[3] == me and newest[4] or newest[1] and redis.call("ZSCORE", index, me)
   if not score then return "0 " .. payload end
 end
-local life, version = life_at(KEYS[2]), ARGV[4]
+local found, seen = newest[3] and redis.call("ZCARD", index) or 1, clock()
+local life, version = life_at(KEYS[2], KEYS[1], seen), ARGV[4]
 if version ~= "" and not (life and life.version == version) then return "0 " .. payload end
 
-local found, seen = newest[3] and redis.call("ZCARD", index) or 1, clock()
 local age, refused = seen - score, nil
 if life then
   if left_of(life, seen) <= 0 then  -- the clock of a server that was failed over to
@@ -69,7 +69,12 @@ if life then
     return false
   end
   found = found .. ":" .. told(life, seen)
-  if life.idle > 0 then refused = redis.pcall("PEXPIRE", KEYS[1], ttl_of(life, seen)) end
+  if life.idle > 0 or life.is_foreign then
+    refused = redis.pcall("PEXPIRE", KEYS[1], ttl_of(life, seen))
+    -- So that it is known at its end whether it was idle: to a tenth of that age.
+    local is_old = seen - life.seen > life.idle * 100
+    if is_old or life.is_foreign then write_life(KEYS[2], life, seen) end
+  end
 end
 found = life and found .. payload or found .. " " .. payload
 if type(refused) == "table" then return {found, refused.err} end
@@ -80,6 +85,5 @@ if age >= 0 and age < serves then return found end
 local stamp = seen
 if tonumber(newest[2]) >= seen then stamp = newest[2] + 1 end
 local added = redis.pcall("ZADD", index, stamp, me)
-if life and life.idle > 0 then write_life(KEYS[2], life, seen) end
 if type(added) == "table" then return {found, added.err} end
 return found

@@ -21,8 +21,6 @@ for _, command in ipairs({
   {"ZSCORE", index, ""},
   {"SET", payload, "", "XX", "PX", 1},
   {"PEXPIRE", payload, 1},
-  {"GETEX", payload, "PX", 1},
-  {"GETDEL", payload},
   {"PERSIST", payload},
   {"DEL", payload},
   {"ZADD", index, "XX", 0, ""},

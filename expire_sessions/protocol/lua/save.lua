@@ -8,11 +8,12 @@
 --       last, where the login has a mark of its browser: what that signed in to just now
 -- ARGV  1 mode: "new" (must not exist; has a name) | "update" (must exist)
 --               | "keep" (must exist; its data is left as it is)
---               | "join" (as "keep", but a member of the index is left as it is, too)
---       2 data of the payload; "" with "keep" and "join"
---       3 its own age in milliseconds; 0 leaves the age as it is ("keep" and "join" only);
+--               | "see" (as "keep", but a member of the index is left as it is)
+--               | "join" (as "see", but nothing of a member changes that has ages)
+--       2 data of the payload; "" with "keep", "see" and "join"
+--       3 its own age in milliseconds; 0 leaves the age as it is ("keep", "see" and "join");
 --         behind it, where they are to be set, its other ages: " <idle> <absolute>
---         <notice> <version>", see life.lua
+--         <notice> <usual own age> <version>", see life.lua
 --       4 session key, the member of the index
 --       and for a call with a name, which may end sessions:
 --       5 the name: where the reply is lost the call is sent again, and is known by it
@@ -24,9 +25,11 @@
 --       10 and 11, as 7 and 8, in the name of a life
 --       12 how long the browser of an evicted session may learn why, in milliseconds
 --       13 why, as JSON that lacks "{" and the time
+--       14 how long the mark of the browser is kept, in milliseconds
 --
 -- Returns 0 when the mode does not fit what exists, and -2 when there is no free place:
--- nothing was changed.
+-- nothing was changed. -3: members without payload were dropped, there may be more: call
+-- again.
 -- Without a name: the number of members that the index has then (1 for an anonymous
 -- session); where ages are set, what life.lua tells stands behind it, as struct packs them.
 -- Nothing was ended; the caller compares the number with the limit.
@@ -47,7 +50,6 @@ local LIST_AT_MOST = 100  -- sessions of a user that a login looks at below the 
 local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond that
 local A_MINUTE = 60000
 
-local A_MOMENT = 10000    -- in which a browser signs in twice by one double click
 
 local mode, data, me = ARGV[1], ARGV[2], ARGV[4]
 local age, ages = tonumber(ARGV[3]), nil
@@ -114,33 +116,41 @@ local function find_replaced()
   return redis.call("ZSCORE", index, other) and other or nil
 end
 
--- Return the life of this session from now on, nil where it has no ages; and whether it is
--- another than before.
-local function life_from(now)
-  local life = life_name and life_at(life_name)
-  local before = life and life.own
-  if ages then
-    local idle, absolute, notice, version = string.match(ages, "^(%d+) (%d+) (%d+) (%S+)$")
-    if entering or not life or life.version ~= version then
-      life = {
-        login = not entering and life and life.login or now, own = life and life.own,
-        idle = tonumber(idle), absolute = tonumber(absolute),
-        notice = tonumber(notice), version = version,
-      }
-    end
-  end
-  if not life then return nil end
-  if age > 0 then
-    life.own = now + age * 1000
-  elseif not life.own then
+-- Return the life that the ages make of the one it had, if it had one.
+local function life_of_ages(had, now, is_member)
+  local idle, absolute, notice, usual, version =
+    string.match(ages, "^(%d+) (%d+) (%d+) (%d+) (%S+)$")
+  if had and had.version == version and not entering then return had end
+  local life = {
+    login = had and not entering and had.login or now, own = had and had.own,
+    idle = tonumber(idle), absolute = tonumber(absolute), notice = tonumber(notice),
+    version = version,
+  }
+  if age == 0 and not had then
     local left = redis.call("PTTL", payload)
-    life.own = now + (left < 0 and A_CENTURY or math.max(left, 1)) * 1000
+    -- A short one of a member is what an idle age has left: its life was lost.
+    if left < 0 or is_member and left <= life.idle then left = tonumber(usual) end
+    life.own = now + math.max(left, 1) * 1000
   end
-  if ages then return life, true end
-  -- Where the absolute age ends it before, its own age need not be known.
-  local absolute = life.absolute > 0 and life.login + life.absolute * 1000 or 0
-  return life, before ~= life.own and (before < absolute or life.own < absolute
-    or absolute == 0)
+  return life
+end
+
+-- Return the life of this session from now on; nil where it has no ages.
+local function life_from(had, now, is_member)
+  local life = ages and life_of_ages(had, now, is_member) or had
+  if life and age > 0 then
+    life.own, life.was = now + age * 1000, life.own
+  end
+  return life
+end
+
+-- Tell whether a life has to be written down. Where the absolute age ends the session
+-- before its own does, its own need not be known.
+local function is_news(life, had)
+  if life ~= had or life.is_foreign then return true end
+  if not life.was then return false end
+  local absolute = life.absolute > 0 and life.login + life.absolute * 1000 or nil
+  return not absolute or math.min(life.was, life.own) < absolute
 end
 
 local exists = redis.call("EXISTS", payload) == 1
@@ -173,12 +183,24 @@ if age == 0 then
 end
 local ttl = stay  -- how long it lives where it is not seen again
 
-local now, seen, index_life, life, is_other, joining
+local now, seen, index_life, had, life, joining
 local count, gone, going, more, live = 1, {}, {}, false, false
 if index then
   now = clock()
   seen = now
-  life, is_other = life_from(now)
+  -- A clock that was set back, or a replica's that lags, must not make this
+  -- session look older than the others.
+  local newest = redis.call("ZREVRANGE", index, 0, 1, "WITHSCORES")
+  local is_newest = newest[1] == me
+  local before = tonumber(newest[is_newest and 4 or 2])  -- of the newest other
+  if before and before >= seen then seen = before + 1 end
+  index_life = redis.call("PTTL", index)
+  joining = not is_newest and not redis.call("ZSCORE", index, me)
+
+  had = life_name and life_at(life_name, age == 0 and payload, now)
+  if mode == "join" and not joining and (had or not ages) then return 1 end
+  life = life_from(had, now, not joining)
+  if mode == "see" and not joining and not life then return 1 end
   if life then
     stay, ttl = left_of(life, now), ttl_of(life, now)
     if stay <= 0 then  -- the absolute age was lowered
@@ -187,16 +209,6 @@ if index then
       return 0
     end
   end
-  -- A clock that was set back, or a replica's that lags, must not make this
-  -- session look older than the others.
-  local newest = redis.call("ZREVRANGE", index, 0, 1, "WITHSCORES")
-  local is_newest = newest[1] == me
-  local before = tonumber(newest[is_newest and 4 or 2])  -- of the newest other
-  if before and before >= seen then seen = before + 1 end
-  index_life = redis.call("PTTL", index)
-
-  joining = not is_newest and not redis.call("ZSCORE", index, me)
-  if mode == "join" and not joining and not ages then return 1 end
   count = (newest[3] and redis.call("ZCARD", index) or #newest / 2) + (joining and 1 or 0)
   if call then
     local others
@@ -204,7 +216,10 @@ if index then
     if replaced then count = count - 1 end
     if limit > 0 and count > limit and ARGV[9] == "refuse" then
       others, gone = look(0, STEP - 1)
-      if count - #gone > limit then return -2 end
+      if count - #gone > limit then
+        for _, other in ipairs(gone) do redis.call("ZREM", index, other) end
+        return #gone > 0 and -3 or -2
+      end
     elseif limit > 0 and count > limit then
       gone, going, more = over_limit(count)
     elseif entering and count <= LIST_AT_MOST then
@@ -260,12 +275,12 @@ if replaced then end_other(replaced, '"reason":"replaced"}') end
 
 if mode == "new" or mode == "update" then redis.call("SET", payload, data, "PX", ttl) end
 if index then
-  if mode ~= "join" or joining then
+  if joining or mode ~= "join" and mode ~= "see" then
     redis.call("ZADD", index, seen, me)  -- Redis writes 17 digits of a number: exact
   end
   prolong()
 end
-if is_other then write_life(life_name, life, now) end
+if life and is_news(life, had) then write_life(life_name, life, now) end
 if not call then return ages and struct.pack(">d", count) .. told(life, now) or count end
 more = more and 1 or 0
 local has_ended = #evicted + #gone > 0 or replaced
@@ -273,5 +288,5 @@ if mode == "new" or has_ended then
   local ended = has_ended and cjson.encode({evicted, gone, more, replaced or ""}) or ""
   redis.call("SET", made, call .. ended, "PX", A_MINUTE)
 end
-if mark and entering then redis.call("SET", mark, me, "PX", A_MOMENT) end
+if mark and entering then redis.call("SET", mark, me, "PX", ARGV[14]) end
 return {1, evicted, gone, live, more, life and told(life, now) or "", replaced or ""}
