@@ -29,8 +29,8 @@ class SessionStore(NoticingStore):
     A session belongs to one user for life: where the data names another user, or none
     any more, the old session ends and the data goes on under a new key.
 
-    What asks Redis raises ``StoreUnavailable`` where it does not answer. An async method
-    does what its sync twin does, in as many round trips.
+    What asks Redis raises ``StoreUnavailable`` where it does not answer. An async
+    method does what its sync twin does, in as many round trips.
     """
 
     @without_keys

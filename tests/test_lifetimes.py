@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 import redis
 from django.contrib.auth import login
+from django.contrib.sessions.backends import cache
 from django.contrib.sessions.backends.base import SessionBase
+from django.core.management import call_command
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.transport.connections import forget_sessions
+from expire_sessions.transport.connections import connection_for, forget_sessions
 from tests.asking import payload_name, redis_client
 from tests.loops import server_loop
 from tests.passing import Passing, passing_time
-from tests.sessions import key_of, request_of
+from tests.sessions import key_of, reasons, request_of
 from tests.sessions import sign_in as sign_in_store
 
 pytestmark = pytest.mark.django_db
@@ -332,3 +335,142 @@ def test_in_async_too(ann: Any) -> None:
         loaded = SessionStore(store.session_key)
         loop(loaded.aload())
         assert loop(loaded.aget_expiry_age()) in range(ABSOLUTE - 3, ABSOLUTE + 1)
+
+
+# What others do to it.
+
+
+def test_a_login_in_its_own_session_begins_the_ages_anew(
+    ann: Any, later: Passing
+) -> None:
+    """Somebody is told that there are five minutes left, and signs in again."""
+    with override_settings(EXPIRE_IDLE_AGE=None):
+        request = request_of(sign_in_store(ann))
+        later(ABSOLUTE - 100, request.session.session_key)
+        forget_sessions()
+        request = request_of(request.session)
+        login(request, ann)
+        request.session.save()
+        assert left(request.session) == pytest.approx(ABSOLUTE, abs=5)
+        assert reasons(ann) == [""]
+
+
+def test_what_another_process_has_shortened_stays_short(
+    ann: Any, later: Passing
+) -> None:
+    store = sign_in_store(ann)
+    SessionStore(store.session_key).load()
+    elsewhere = connection_for("default").seen
+    kept = dict(elsewhere._young)
+    store.set_expiry(20)
+    store.save()
+    elsewhere._young.update(kept)
+    later(2, store.session_key)
+    assert is_live(store.session_key)
+    assert left(store) <= 18
+
+
+def test_what_it_knows_of_itself_may_be_lost(ann: Any, later: Passing) -> None:
+    """Redis may evict it by itself: a busy session goes on, to its own age."""
+    store = sign_in_store(ann)
+    redis_client().delete(connection_for("default").keys.life(str(store.session_key)))
+    forget_sessions()
+    for _ in range(4):
+        assert is_live(store.session_key)
+        later(IDLE - 60, store.session_key)
+
+
+@override_settings(SESSION_COOKIE_AGE=HOUR, EXPIRE_IDLE_AGE=600)
+def test_djangos_own_backend_may_have_written_it_meanwhile(
+    ann: Any, later: Passing
+) -> None:
+    """Back from it, the session lives for as long as that has said."""
+    store = sign_in_store(ann)
+    django = cache.SessionStore(store.session_key)
+    for _ in range(4):
+        django.save()
+        later(HOUR // 2, store.session_key)
+    assert is_live_in_another_process(store.session_key)
+    assert left(store) == pytest.approx(600, abs=5)
+    for _ in range(3):
+        later(599, store.session_key)
+        assert is_live(store.session_key)
+    later(9, store.session_key)
+    assert not is_live(store.session_key)
+
+
+def test_a_process_that_cannot_read_it_takes_nothing_from_it(
+    ann: Any, later: Passing
+) -> None:
+    store = sign_in_store(ann)
+    name = payload_name(store.session_key)
+    payload = redis_client().get(name)
+    later(HOUR, store.session_key)
+    redis_client().set(name, b"of a later version", px=IDLE * 1000)
+    assert not is_live_in_another_process(store.session_key)
+    assert SessionStore(store.session_key).notice is None
+    redis_client().set(name, payload, keepttl=True)
+    assert is_live_in_another_process(store.session_key)
+    assert age_of(store) in range(ABSOLUTE - HOUR - 5, ABSOLUTE - HOUR + 1)
+
+
+def age_of(store: SessionStore) -> int:
+    """Return the seconds that are left of the absolute age."""
+    loaded = SessionStore(store.session_key)
+    loaded.load()
+    return loaded.get_expiry_age()
+
+
+def test_nobody_is_signed_out_by_a_pause_of_the_server(
+    ann: Any, admin: redis.Redis, later: Passing
+) -> None:
+    """While writes have to wait nothing is extended; the first load after does it."""
+    store = sign_in_store(ann)
+    later(IDLE - 30, store.session_key)
+    admin.client_pause(60_000, all=False)
+    connection_for("default").scripts_pause.begin()
+    assert is_live(store.session_key)
+    admin.client_unpause()
+    connection_for("default").scripts_pause.end()
+    assert is_live(store.session_key)
+    assert left(store) == pytest.approx(IDLE, abs=5)
+
+
+def test_without_touches_a_handler_sets_ages_too(
+    ann: Any, handle: Any, later: Passing
+) -> None:
+    """Also where no script can read the session."""
+
+    def ages(sender: Any, settings: dict[str, Any], **kwargs: object) -> None:
+        settings["idle_age"] = HOUR
+
+    handle(ages)
+    with override_settings(
+        EXPIRE_IDLE_AGE=None, EXPIRE_ABSOLUTE_AGE=None, EXPIRE_TOUCH_INTERVAL=None
+    ):
+        store = sign_in_store(ann)
+        name = payload_name(store.session_key)
+        hidden = (
+            redis_client().get(name).replace(b"auth_user_id", b"auth_\\u0075ser_id")
+        )
+        redis_client().set(name, hidden, keepttl=True)
+        forget_sessions()
+        for _ in range(4):
+            assert is_live(store.session_key)
+            later(HOUR - 1, store.session_key)
+
+
+def test_taking_sessions_in_extends_none(ann: Any, later: Passing) -> None:
+    store = sign_in_store(ann)
+    later(IDLE - 60, store.session_key)
+    call_command("index_sessions")
+    assert left(store) <= 60
+
+
+def test_the_date_of_its_end_is_that_of_its_age(ann: Any, later: Passing) -> None:
+    store = sign_in_store(ann)
+    later(IDLE - 60, store.session_key)
+    loaded = SessionStore(store.session_key)
+    loaded.load()
+    until = (loaded.get_expiry_date() - timezone.now()).total_seconds()
+    assert until == pytest.approx(loaded.get_expiry_age(), abs=2)

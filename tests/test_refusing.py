@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 from django.contrib.auth import alogin, login
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import UpdateError
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
-from expire_sessions.exceptions import SessionLimitReached
+from expire_sessions.exceptions import SessionLimitReached, StoreUnavailable
 from expire_sessions.models import LoggedSession
 from expire_sessions.sessions import UserSessions
-from tests.asking import lose_payload, members, redis_client
+from tests.asking import add_members, lose_payload, members, redis_client
 from tests.loops import server_loop
 from tests.sessions import ids, key_of, live_ids, log_in, reasons
 from tests.sessions import sign_in as sign_in_store
@@ -199,3 +201,43 @@ def test_of_another_user_it_replaces_nobody(ann: Any, bob: Any) -> None:
     cookies = {"csrftoken": "drawn for this browser"}
     stores = [sign_in_store(ann, cookies), sign_in_store(bob, cookies)]
     assert [live_ids(ann), live_ids(bob)] == [ids(store) for store in stores]
+
+
+def test_of_a_thousand_dead_ones_none_blocks(ann: Any) -> None:
+    add_members(ann, {f"dead{n:05}": n for n in range(2100)})
+    store = sign_in_store(ann)
+    assert live_ids(ann) == ids(store)
+    with pytest.raises(SessionLimitReached):
+        sign_in_store(ann)
+
+
+def test_a_request_that_fails_gives_its_place_back(ann: Any) -> None:
+    """No browser will have the session, and the person tries again."""
+    browser = Client(raise_request_exception=False)
+    name = {"username": "ann", "password": "ann"}
+    assert browser.get("/login-and-raise/", name).status_code == 500
+    assert live_ids(ann) == set()
+    assert browser.get("/login/", name).status_code == 200
+
+
+def test_an_outage_signs_nobody_in(
+    ann: Any, attempt: Login, admin: redis.Redis, no_retries: None
+) -> None:
+    admin.config_set("maxmemory", 1)
+    request = request_with()
+    with pytest.raises(StoreUnavailable):
+        attempt(request, ann)
+    assert not request.user.is_authenticated
+    assert "_auth_user_id" not in request.session
+    admin.config_set("maxmemory", 0)
+    assert live_ids(ann) == set()
+
+
+def test_the_answer_to_a_first_click_that_comes_late_is_not_taken(ann: Any) -> None:
+    """It would put the cookie of the session that has ended over the other."""
+    cookies = {"csrftoken": "drawn for this browser"}
+    first = sign_in_store(ann, cookies)
+    sign_in_store(ann, cookies)
+    first["x"] = 1
+    with pytest.raises(UpdateError):
+        first.save()

@@ -16,6 +16,7 @@ urlpatterns = [
     path("rename/", views.rename),
     path("password/", views.change_password),
     path("login-and-fail/", views.sign_in_and_fail),
+    path("login-and-raise/", views.sign_in_and_raise),
     path("a/login/", views.asign_in),
     path("a/logout/", views.asign_out),
     path("a/whoami/", views.awhoami),

@@ -31,6 +31,12 @@ def sign_in_and_fail(request: HttpRequest) -> HttpResponse:
     return HttpResponse("broken", status=500)
 
 
+def sign_in_and_raise(request: HttpRequest) -> HttpResponse:
+    """Sign in, and be broken."""
+    sign_in(request)
+    raise RuntimeError("broken")
+
+
 def sign_out(request: HttpRequest) -> HttpResponse:
     """Sign out."""
     logout(request)

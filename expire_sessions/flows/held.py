@@ -106,12 +106,12 @@ class HeldSession:
 
     def absolute_left(self) -> int | None:
         """Return the seconds that are left of the absolute age; None: it has none."""
-        if self.lease is not None:
-            return self.lease.absolute_left()
+        if not self.is_signing_in:
+            return None if self.lease is None else self.lease.absolute_left()
         limits = self.announced.limits
-        if self.announced.user_id is None or limits is None:
+        if limits is None or limits.absolute_age is None:
             return None
-        return None if limits.absolute_age is None else int(limits.absolute_age)
+        return int(limits.absolute_age)
 
     def remember(self, user_id: str | None, payload: bytes | None) -> None:
         """Note whose session is in Redis, and what was read or written there."""

@@ -31,7 +31,8 @@
 -- nothing was changed. -3: members without payload were dropped, there may be more: call
 -- again.
 -- Without a name: the number of members that the index has then (1 for an anonymous
--- session); where ages are set, what life.lua tells stands behind it, as struct packs them.
+-- session). Where its age is left as it is, or other ages are set, what life.lua tells of
+-- a session that has ages stands behind it, as struct packs them.
 -- Nothing was ended; the caller compares the number with the limit.
 -- With a name: {outcome, evicted, gone, live, more, told, replaced}. Outcome is 1, or -1
 -- when this is a repeated call whose session was made, and was ended since. Evicted are
@@ -281,7 +282,11 @@ if index then
   prolong()
 end
 if life and is_news(life, had) then write_life(life_name, life, now) end
-if not call then return ages and struct.pack(">d", count) .. told(life, now) or count end
+if not call and life and (ages or age == 0) then
+  return struct.pack(">d", count) .. told(life, now)
+elseif not call then
+  return count
+end
 more = more and 1 or 0
 local has_ended = #evicted + #gone > 0 or replaced
 if mode == "new" or has_ended then
