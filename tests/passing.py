@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from expire_sessions.protocol.lives import LIFE
 from expire_sessions.transport import seen
 from expire_sessions.transport.connections import connection_for
-from tests.asking import payload_name, redis_client
+from tests.asking import index_name, payload_name, redis_client
 from tests.clocks import Clock
 
 LOGIN, OWN, SEEN = 0, 4, 5
@@ -29,6 +30,10 @@ class Passing:
             name = connection_for("default").keys.life(str(key))
             _rewrite(name, seconds)
             _sooner(name, seconds)
+
+    def index(self, user: Any, seconds: float) -> None:
+        """Let the index of a user grow older."""
+        _sooner(index_name(user), seconds)
 
 
 @contextmanager
