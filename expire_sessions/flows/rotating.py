@@ -84,8 +84,7 @@ def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
     session.remember(user_id, payload)
     if user_id is None:
         return
-    if session.lease is None:  # else the next load asks what its ages are now
-        session.mark_seen()
+    session.mark_seen()
     rotated = partial(
         session_rotated.send_robust,
         sender=session.sender,
