@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from expire_sessions.access import Before
 from expire_sessions.conf import conf
 from expire_sessions.context import NO_CONTEXT, Context
+from expire_sessions.endings import FLUSHED, Cause
 from expire_sessions.flows.payloads import data_in
 from expire_sessions.flows.unfinished import SAVE, TRIM, Unfinished
 from expire_sessions.lazy import LazyUser
@@ -17,7 +18,6 @@ from expire_sessions.protocol.session_keys import (
     new_session_key,
     session_id,
 )
-from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import Connection
 
 __all__ = ["Announced", "HeldSession", "Known"]
@@ -55,7 +55,7 @@ class Announced:
     before: Before | None = None
     """What the history knew of the account; None: it was not asked."""
 
-    reason: EndReason = EndReason.FLUSHED
+    cause: Cause = FLUSHED
     """Why the next flush ends the session."""
 
 
@@ -87,16 +87,16 @@ class HeldSession:
 
     def announce_login(self, login: "Announced") -> None:
         """Take what is known of a login, for the save that makes it effective."""
-        before, reason = self.announced.before, self.announced.reason
-        self.announced = replace(login, before=before, reason=reason)
+        before, cause = self.announced.before, self.announced.cause
+        self.announced = replace(login, before=before, cause=cause)
 
     def announce_before(self, before: Before | None) -> None:
         """Take what was before a login, to be compared with it."""
         self.announced = replace(self.announced, before=before)
 
-    def announce_logout(self) -> None:
-        """Let the next flush count as a logout."""
-        self.announced = replace(self.announced, reason=EndReason.LOGOUT)
+    def announce_flush(self, cause: Cause) -> None:
+        """Take why the next flush ends the session."""
+        self.announced = replace(self.announced, cause=cause)
 
     @property
     def id(self) -> str:
@@ -139,7 +139,7 @@ class HeldSession:
         """Know nothing of a session in Redis."""
         self.known = NOTHING
         self.left = None
-        self.announced = replace(self.announced, reason=EndReason.FLUSHED)
+        self.announce_flush(FLUSHED)
         self._forget_move()
 
     def draw_key(self) -> None:

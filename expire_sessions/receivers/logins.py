@@ -41,18 +41,23 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     user_id = user_id_of(user)
     limits = _limits_of(user_id, user)
     login = Announced(
-        user_id, user, describe(request), limits=limits, browser=_mark_of(request)
+        user_id,
+        user,
+        describe(request, user_id),
+        limits=limits,
+        browser=_mark_of(request),
     )
     session.remember_login(login)
     if limits is not None and limits.policy != EVICT:
         _take_place(request, session)
 
 
-def remember_logout(*, request: Any, **kwargs: object) -> None:
-    """Tell the session that the flush to come is a logout."""
+def remember_logout(*, request: Any, user: Any, **kwargs: object) -> None:
+    """Tell the session that the flush to come is a logout, and whose."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        session.remember_logout()
+        by = user_id_of(user) if hasattr(user, "_meta") else None
+        session.remember_logout(describe(request, by))
 
 
 def _limits_of(user_id: str, user: Any) -> Limits | None:
