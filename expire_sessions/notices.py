@@ -1,6 +1,7 @@
 """Why a session has ended, for the browser that still had its cookie."""
 
 import datetime
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,28 +12,42 @@ from expire_sessions.clock import time_of
 from expire_sessions.protocol.lives import Word
 from expire_sessions.reasons import ABSOLUTE, IDLE, EndReason
 
-__all__ = ["NOTICE", "Notice", "data_of", "notice_in"]
+__all__ = ["NOTICE", "Notice", "data_of", "has_happened", "notice_in"]
 
 NOTICE: Final = "_expire_notice"
 """Where an anonymous session keeps it until it is taken."""
 
 TEXTS: Final[Mapping[str, Any]] = {
     EndReason.EVICTED: _(
-        "You signed in on another device, so this one was signed out. If that was not"
-        " you, change your password."
+        "Your account was signed in on too many devices, so this one was signed out. If"
+        " you do not know the others, change your password."
     ),
-    EndReason.REPLACED: _("You signed in again in this browser. Please sign in anew."),
-    EndReason.ENDED: _("This device was signed out from another one."),
-    EndReason.DEACTIVATED: _("Your account is not active any more."),
-    EndReason.USER_DELETED: _("Your account was deleted."),
+    EndReason.REPLACED: _(
+        "You signed in twice in this browser, and the second time counts. Please sign"
+        " in again."
+    ),
+    EndReason.ENDED: _(
+        "You were signed out here from another device, or by the site. Please sign in"
+        " again."
+    ),
+    EndReason.DEACTIVATED: _(
+        "Your account is no longer active, so you were signed out. If you think that is"
+        " a mistake, please ask the site."
+    ),
+    EndReason.USER_DELETED: _("Your account was deleted, so you were signed out."),
     EndReason.PASSWORD_CHANGED: _(
         "Your password was changed, so this device was signed out. If that was not you,"
-        " reset your password."
+        " reset your password now."
     ),
-    EndReason.DELETED: _("You were signed out. Please sign in again."),
-    EndReason.EXPIRED: _("You had been signed in for long. Please sign in again."),
-    IDLE: _("You were signed out because you were away for a while."),
-    ABSOLUTE: _("You had been signed in for long. Please sign in again."),
+    EndReason.EXPIRED: _("Your sign-in has expired. Please sign in again."),
+    IDLE: _(
+        "You were signed out because you did nothing here for a while. Please sign in"
+        " again."
+    ),
+    ABSOLUTE: _(
+        "You were signed out because you had been signed in for a long time. Please"
+        " sign in again."
+    ),
 }
 """What the person is told, for each reason. A text for all others follows."""
 
@@ -42,6 +57,10 @@ EVICTED_BY: Final = _(
     "You signed in on another device (%(device)s), so this one was signed out. If that"
     " was not you, change your password."
 )
+
+
+A_MINUTE: Final = 60
+"""By which the clocks of Redis and of this machine may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,15 @@ class Notice:
         if self.reason == EndReason.EVICTED and self.by:
             return str(EVICTED_BY % {"device": self.by})
         return str(TEXTS.get(self.reason, OTHER))
+
+
+def has_happened(word: Word) -> bool:
+    """Tell whether a session has ended as its word says.
+
+    Where Redis has lost a session, what is there says only when an age would have
+    ended it.
+    """
+    return word.when <= (time.time() + A_MINUTE) * 1_000_000
 
 
 def data_of(word: Word) -> dict[str, Any]:

@@ -4,15 +4,16 @@ It imports without the app registry.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from expire_sessions.access import LAST_ACCESS, LastAccess
 from expire_sessions.notices import NOTICE, Notice, notice_in
+from expire_sessions.protocol.session_keys import session_id
 
-__all__ = ["TellingStore", "notice_of"]
+__all__ = ["Refusal", "TellingStore", "arefusal", "notice_of", "refusal"]
 
 
 class TellingStore(SessionBase):
@@ -20,6 +21,15 @@ class TellingStore(SessionBase):
 
     Reading it makes no query, and no round trip but the load.
     """
+
+    @property
+    def session_id(self) -> str | None:
+        """The public name of the session, which signals and the history have.
+
+        None where there is none yet. A login and a rotation give it another.
+        """
+        key = self.session_key
+        return None if key is None else session_id(key)
 
     @property
     def last_access(self) -> LastAccess | None:
@@ -70,6 +80,35 @@ def notice_of(request: HttpRequest) -> Notice | None:
     """Return ``request.session.notice``; None where the session is another engine's."""
     session = getattr(request, "session", None)
     return session.notice if isinstance(session, TellingStore) else None
+
+
+class Refusal(TypedDict):
+    """What a client is told that was refused for being anonymous."""
+
+    code: str
+    """``session_`` and the reason: ``session_evicted``, ``session_idle``."""
+
+    detail: str
+    """A sentence for the person."""
+
+
+def refusal(request: HttpRequest) -> Refusal | None:
+    """Return why the session of a request has ended, for an answer in JSON.
+
+    None where it has not. The notice is taken, as by a page that shows it.
+    """
+    notice = notice_of(request)
+    if notice is None:
+        return None
+    return {"code": f"session_{notice.reason}", "detail": str(notice)}
+
+
+async def arefusal(request: HttpRequest) -> Refusal | None:
+    """See ``refusal``."""
+    session = getattr(request, "session", None)
+    if isinstance(session, TellingStore):
+        await session.anotice()  # the session is loaded without blocking
+    return refusal(request)
 
 
 def _hidden(access: LastAccess | None) -> dict[str, Any] | None:

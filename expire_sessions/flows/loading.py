@@ -9,7 +9,7 @@ from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import ages_of, keep_within
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.loaded import expect_user
-from expire_sessions.notices import data_of
+from expire_sessions.notices import data_of, has_happened
 from expire_sessions.occasions import Occasion
 from expire_sessions.protocol import commands, reads
 from expire_sessions.protocol.asking import Command, ask
@@ -93,7 +93,7 @@ def missed(session: HeldSession) -> Flow[dict[str, Any]]:
         word = yield from ask(reads.take_word(session.connection.keys, key))
     except StoreUnavailable:
         return {}  # it takes no writes; the session is gone in any case
-    return {} if word is None else data_of(word)
+    return data_of(word) if word is not None and has_happened(word) else {}
 
 
 def _join_index(session: HeldSession) -> Flow[bool]:

@@ -7,6 +7,7 @@ from django.contrib.sessions.backends.base import UpdateError
 
 from expire_sessions.flows.ending import end
 from expire_sessions.flows.held import HeldSession
+from expire_sessions.flows.loading import missed
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
@@ -39,7 +40,7 @@ def cycle(
         if ended or session.known.user_id is None:
             session.draw_key()
         else:
-            _become_anonymous(session, data)
+            yield from _become_anonymous(session, data)
 
 
 def finish_rotation(session: HeldSession, data: Data, age: int) -> Flow[None]:
@@ -65,16 +66,18 @@ def _rotate(
         )
     )
     if found is None:
-        _become_anonymous(session, data)
+        yield from _become_anonymous(session, data)
     elif found[0] == new:
         yield from _moved(session, new, payload)
     else:
-        _join(session, data, *found, is_modified=is_modified)
+        yield from _join(session, data, *found, is_modified=is_modified)
 
 
-def _become_anonymous(session: HeldSession, data: Data) -> None:
-    session.become_anonymous()
+def _become_anonymous(session: HeldSession, data: Data) -> Flow[None]:
+    """Go on with nothing but why the session has ended. One round trip."""
+    told = yield from missed(session)
     data.clear()
+    data.update(told)
 
 
 def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
@@ -96,11 +99,11 @@ def _moved(session: HeldSession, new: str, payload: bytes) -> Flow[None]:
 
 def _join(
     session: HeldSession, data: Data, key: str, payload: bytes, *, is_modified: bool
-) -> None:
+) -> Flow[None]:
     """Go on in the session that another request's rotation has made of this."""
     found = session.decoded(payload)
     if found is None or user_id_in(found) != session.known.user_id:
-        _become_anonymous(session, data)
+        yield from _become_anonymous(session, data)
         return
     session.key = key
     session.remember(session.known.user_id, payload)

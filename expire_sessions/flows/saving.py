@@ -11,6 +11,7 @@ from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import finish_trim, keep_within
 from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.flows.rotating import finish_rotation
+from expire_sessions.notices import has_happened
 from expire_sessions.protocol import commands, reads
 from expire_sessions.protocol.asking import ask
 from expire_sessions.protocol.replies import Kept, Mode
@@ -89,7 +90,7 @@ def _dropped(session: HeldSession, user_id: str | None) -> Flow[None]:
     if user_id is not None and conf.notice_age:
         keys = session.connection.keys
         word = yield from ask(reads.word(keys, str(session.key)))
-        if word is not None and word.reason in DROPPED:
+        if word is not None and word.reason in DROPPED and has_happened(word):
             return
     raise UpdateError
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from django import template
 
 from expire_sessions.access import LastAccess
+from expire_sessions.notices import Notice
 from expire_sessions.telling import TellingStore
 
 __all__ = ["register"]
@@ -24,6 +25,16 @@ def last_access(context: template.Context) -> LastAccess | None:
     session = _session_of(context)
     access = session.last_access if session else None
     return None if access is None or access.seen else access
+
+
+@register.simple_tag(takes_context=True)
+def session_notice(context: template.Context) -> Notice | None:
+    """``{% session_notice as notice %}``: why the session of this browser has ended.
+
+    None where it has not. It is taken by that: the next page has none.
+    """
+    session = _session_of(context)
+    return session.notice if session else None
 
 
 def _session_of(context: template.Context) -> TellingStore | None:
