@@ -144,11 +144,26 @@ class Socket:
 
 
 @pytest.fixture
-def sockets() -> Iterator[Callable[[str | None], Socket]]:
+def before_it() -> list[Callable[[], object]]:
+    """What happens between the look at the session and the consumer."""
+    return []
+
+
+@pytest.fixture
+def sockets(
+    before_it: list[Callable[[], object]],
+) -> Iterator[Callable[[str | None], Socket]]:
     """Open sockets of the recipe's consumer."""
     with override_settings(CHANNEL_LAYERS=LAYERS):
         recipe = run_example("PageConsumer")
-        yield partial(Socket, recipe["PageConsumer"].as_asgi())
+        consumer = recipe["PageConsumer"].as_asgi()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            for act in before_it:
+                await sync_to_async(act)()
+            await consumer(scope, receive, send)
+
+        yield partial(Socket, application)
         assert recipe["close_sockets"], "kept, for signals hold them weakly"
 
 
@@ -215,6 +230,19 @@ def test_nobody_has_no_socket(ann: Any, sockets: Sockets) -> None:
         for key in ("x" * 32, store.session_key, None):
             socket = sockets(key)
             assert (await socket.open()).startswith("websocket.close")
+
+    on_one_loop(act)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_ends_just_then_gets_none(
+    ann: Any, sockets: Sockets, before_it: list[Callable[[], object]]
+) -> None:
+    store = sign_in_store(ann)
+    before_it.append(UserSessions(ann).end_all)
+
+    async def act() -> None:
+        assert (await sockets(store.session_key).open()).startswith("websocket.close")
 
     on_one_loop(act)
 

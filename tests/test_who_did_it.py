@@ -9,9 +9,10 @@ from django.contrib.auth import SESSION_KEY
 from django.test import Client, override_settings
 
 from expire_sessions.backend import SessionStore
+from expire_sessions.context import Context
 from expire_sessions.exceptions import SessionLimitReached
 from expire_sessions.sessions import UserSessions
-from tests.asking import id_of
+from tests.asking import id_of, lose_payload
 from tests.sessions import CHROME, FIREFOX, enter, ids, log_in, request_of
 from tests.sessions import sign_in as sign_in_store
 
@@ -171,10 +172,10 @@ def test_nobody_ends_what_is_found_gone(ann: Any, told: Told) -> None:
     store = enter(ann)
     loaded = SessionStore(store.session_key)
     loaded.load()
-    SessionStore(store.session_key).delete()
-    loaded.remember_logout()
+    lose_payload(store.session_key)
+    loaded.remember_logout(Context("192.0.2.7", CHROME, id_of(ann)))
     loaded.flush()
-    assert contexts(told) == [("deleted", None, None, None)]
+    assert contexts(told) == [("expired", None, None, None)]
 
 
 def test_a_login_without_a_request_is_nobodys(ann: Any, told: Told) -> None:
