@@ -99,12 +99,15 @@ def behind_proxies(count: int) -> Callable[[HttpRequest], str | None]:
     return client_ip
 
 
-def describe(request: HttpRequest) -> Context:
+def describe(request: HttpRequest, by: str | None = None) -> Context:
     """Return address and user agent of a request's client, each None if unknown.
 
     Raises nothing: a wrong ``EXPIRE_CLIENT_IP`` is logged and breaks no login.
+
+    Args:
+        by: the id of the user whose request it is.
     """
-    return Context(ip=_ip(request), user_agent=_user_agent(request))
+    return Context(ip=_ip(request), user_agent=_user_agent(request), by=by)
 
 
 def device(user_agent: str) -> str:

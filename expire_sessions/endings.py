@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from expire_sessions.context import NO_CONTEXT, Context
 from expire_sessions.reasons import EndReason
 from expire_sessions.signals import session_ended, sessions_ended
 
-__all__ = ["Ended", "Live", "tell_ended"]
+__all__ = ["FLUSHED", "Cause", "Ended", "Live", "tell_ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,16 @@ class Ended:
         """Return the end of a session that had these ids, the oldest first."""
         *previous_ids, latest = ids
         return cls(user_id, latest, tuple(previous_ids))
+
+
+class Cause(NamedTuple):
+    """Why a session ends, and what is known of who ends it."""
+
+    reason: EndReason
+    context: Context = NO_CONTEXT
+
+
+FLUSHED: Final = Cause(EndReason.FLUSHED)
 
 
 class Live(NamedTuple):

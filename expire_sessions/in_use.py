@@ -40,7 +40,8 @@ def stores_in_use() -> list[SessionBase]:
     # Django sets it at the beginning of every request, and drops it at the end.
     if noted is None or get_urlconf() is None:
         return []
-    return [store for each in set(noted) if (store := each()) is not None]
+    stores = (store for each in noted if (store := each()) is not None)
+    return list(dict.fromkeys(stores))
 
 
 def forget_stores(**kwargs: Any) -> None:

@@ -18,21 +18,35 @@ NOTICE: Final = "_expire_notice"
 
 TEXTS: Final[Mapping[str, Any]] = {
     EndReason.EVICTED: _(
-        "You signed in on another device, so this one was signed out. If that was not"
-        " you, change your password."
+        "Your account was signed in on too many devices, so this one was signed out. If"
+        " you do not know the others, change your password."
     ),
-    EndReason.REPLACED: _("You signed in again in this browser. Please sign in anew."),
-    EndReason.ENDED: _("This device was signed out from another one."),
-    EndReason.DEACTIVATED: _("Your account is not active any more."),
-    EndReason.USER_DELETED: _("Your account was deleted."),
+    EndReason.REPLACED: _(
+        "You signed in twice in this browser, and the second time counts. Please sign"
+        " in again."
+    ),
+    EndReason.ENDED: _(
+        "You were signed out here from another device, or by the site. Please sign in"
+        " again."
+    ),
+    EndReason.DEACTIVATED: _(
+        "Your account is no longer active, so you were signed out. If you think that is"
+        " a mistake, please ask the site."
+    ),
+    EndReason.USER_DELETED: _("Your account was deleted, so you were signed out."),
     EndReason.PASSWORD_CHANGED: _(
         "Your password was changed, so this device was signed out. If that was not you,"
-        " reset your password."
+        " reset your password now."
     ),
-    EndReason.DELETED: _("You were signed out. Please sign in again."),
-    EndReason.EXPIRED: _("You had been signed in for long. Please sign in again."),
-    IDLE: _("You were signed out because you were away for a while."),
-    ABSOLUTE: _("You had been signed in for long. Please sign in again."),
+    EndReason.EXPIRED: _("Your sign-in has expired. Please sign in again."),
+    IDLE: _(
+        "You were signed out because you did nothing here for a while. Please sign in"
+        " again."
+    ),
+    ABSOLUTE: _(
+        "You were signed out because you had been signed in for a long time. Please"
+        " sign in again."
+    ),
 }
 """What the person is told, for each reason. A text for all others follows."""
 

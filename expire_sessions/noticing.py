@@ -1,6 +1,6 @@
 """A session store that tells its browser why the session before it has ended."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from django.http import HttpRequest
 
@@ -10,7 +10,7 @@ from expire_sessions.notices import NOTICE, Notice, notice_in
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.transport.running import arun, run
 
-__all__ = ["NoticingStore", "notice_of"]
+__all__ = ["NoticingStore", "Refusal", "arefusal", "notice_of", "refusal"]
 
 
 class NoticingStore(AgedStore):
@@ -56,3 +56,32 @@ def notice_of(request: HttpRequest) -> Notice | None:
     """Return ``request.session.notice``; None where the session is another engine's."""
     session = getattr(request, "session", None)
     return session.notice if isinstance(session, NoticingStore) else None
+
+
+class Refusal(TypedDict):
+    """What a client is told that was refused for being anonymous."""
+
+    code: str
+    """``session_`` and the reason: ``session_evicted``, ``session_idle``."""
+
+    detail: str
+    """A sentence for the person."""
+
+
+def refusal(request: HttpRequest) -> Refusal | None:
+    """Return why the session of a request has ended, for an answer in JSON.
+
+    None where it has not. The notice is taken, as by a page that shows it.
+    """
+    notice = notice_of(request)
+    if notice is None:
+        return None
+    return {"code": f"session_{notice.reason}", "detail": str(notice)}
+
+
+async def arefusal(request: HttpRequest) -> Refusal | None:
+    """See ``refusal``."""
+    session = getattr(request, "session", None)
+    if isinstance(session, NoticingStore):
+        await session.anotice()  # the session is loaded without blocking
+    return refusal(request)

@@ -11,7 +11,10 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from expire_sessions.accounts import disallowed
+from expire_sessions.acting import acting_user_id
 from expire_sessions.clock import time_of
+from expire_sessions.context import Context
+from expire_sessions.endings import Cause
 from expire_sessions.protocol.members import Member
 from expire_sessions.protocol.session_keys import session_id as name_of
 from expire_sessions.reasons import EndReason
@@ -39,6 +42,8 @@ class UserSessions:
             whatever has been seen to before; where nobody is signed in it is an error.
         current_key: the key of the session that asks
             (``request.session.session_key``), where one does.
+        by: the user who ends sessions, for the signals. Not given, it is who is signed
+            in with the session of the request that is being handled, if there is one.
 
     Raises:
         TypeError: ``user`` is nobody (``AnonymousUser``) or no user at all.
@@ -49,7 +54,11 @@ class UserSessions:
     """
 
     def __init__(
-        self, user: "Model | AnonymousUser", current_key: str | None = None
+        self,
+        user: "Model | AnonymousUser",
+        current_key: str | None = None,
+        *,
+        by: "Model | AnonymousUser | None" = None,
     ) -> None:
         users = get_user_model()
         if not isinstance(user, users):
@@ -60,18 +69,22 @@ class UserSessions:
         if user.pk is None:
             raise ValueError("UserSessions() takes a user that has been saved.")
         current_keys = () if current_key is None else (current_key,)
-        self._look_after(user_id_of(user), current_keys)
+        self._look_after(user_id_of(user), current_keys, _id_or_none(by))
 
     @classmethod
-    def of_pk(cls, pk: Any, current_keys: Collection[str] = ()) -> Self:
+    def of_pk(
+        cls, pk: Any, current_keys: Collection[str] = (), *, by: str | None = None
+    ) -> Self:
         """Return those of a user of whom only the primary key is known, or is left.
 
         Args:
             pk: the primary key. That there is such a user is not looked for.
             current_keys: the keys of the sessions that ask.
+            by: the id of the user who ends sessions, as ``str(user.pk)``; as above.
         """
         sessions = cls.__new__(cls)
-        sessions._look_after(user_id_of_pk(pk), current_keys)  # noqa: SLF001 - its own
+        user_id = user_id_of_pk(pk)
+        sessions._look_after(user_id, current_keys, by)  # noqa: SLF001 - its own
         return sessions
 
     @classmethod
@@ -93,8 +106,11 @@ class UserSessions:
         found = disallowed([field.to_python(pk) for pk in pks])
         return sum(cls.of_pk(pk).end_all(reason) for pk, reason in found.items())
 
-    def _look_after(self, user_id: str, current_keys: Collection[str]) -> None:
+    def _look_after(
+        self, user_id: str, current_keys: Collection[str], by: str | None
+    ) -> None:
         self._current_keys = tuple(current_keys)
+        self._by = by
         self._index = UserIndex(user_id, type(self))
 
     @without_keys
@@ -121,7 +137,7 @@ class UserSessions:
         A session that rotations have moved in the last minute ends under its new id.
         Three round trips, and one more for each 500 sessions of the user.
         """
-        return self._index.end_one(session_id)
+        return self._index.end_one(session_id, self._cause(EndReason.ENDED))
 
     @without_keys
     def end_others(self, reason: EndReason = EndReason.ENDED) -> int:
@@ -137,7 +153,7 @@ class UserSessions:
         """
         if not self._current_keys:
             raise ValueError("UserSessions needs current_key to tell the others.")
-        return self._index.end_all_but(self._current_keys, reason)
+        return self._index.end_all_but(self._current_keys, self._cause(reason))
 
     @without_keys
     def end_all(self, reason: EndReason = EndReason.ENDED) -> int:
@@ -149,7 +165,10 @@ class UserSessions:
         Args:
             reason: as for ``end_others``.
         """
-        return self._index.end_all_but((), reason)
+        return self._index.end_all_but((), self._cause(reason))
+
+    def _cause(self, reason: EndReason) -> Cause:
+        return Cause(reason, Context(by=self._by or acting_user_id()))
 
     def _info(
         self, member: Member, name: str, row: "LoggedSession | None"
@@ -162,3 +181,7 @@ class UserSessions:
             ip=row.ip if row else None,
             user_agent=row.user_agent if row else "",
         )
+
+
+def _id_or_none(user: Any) -> str | None:
+    return None if user is None or user.pk is None else user_id_of(user)

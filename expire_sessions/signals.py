@@ -56,7 +56,7 @@ Arguments:
     sender: the session store's class.
     user_id (str), session_id (str).
     context (expire_sessions.context.Context): ``ip`` and ``user_agent`` of the login
-        (str or None), both None for a login without a request.
+        and ``by``, the user's id: who did it. All None for a login without a request.
 """
 
 session_started: Final = Signal()
@@ -82,6 +82,8 @@ signed in.
 Arguments:
     sender, user_id, session_id, context: as for ``session_started``. The id is that of
         the row in the history, which has ended.
+    concurrent, new_device, failures: as for ``session_started``. The failures wait for
+        the login that finds a place: they are told to it, too.
 """
 
 session_rotated: Final = Signal()
@@ -103,9 +105,13 @@ Arguments:
     session_id (str).
     reason (expire_sessions.reasons.EndReason).
     context (expire_sessions.context.Context): ``ip`` and ``user_agent`` of the login
-        that caused it, where one did; ``limits`` where ``expire_check`` was asked.
+        that caused it, or of the logout; ``by``, the id of the user who did it: the one
+        whose login or logout it was, or who was signed in with the request that ended
+        it, as an administrator is. Each None where it is not known, or where nobody
+        did: an age has passed. ``limits`` where ``expire_check`` was asked.
 
-An end may be told twice, where two requests found it.
+A login that was refused ends, too, with that reason: its row was written before. An end
+may be told twice, where two requests found it.
 """
 
 sessions_ended: Final = Signal()

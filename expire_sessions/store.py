@@ -12,6 +12,8 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.utils.module_loading import import_string
 
 from expire_sessions.access import LAST_ACCESS, Before
+from expire_sessions.context import NO_CONTEXT, Context
+from expire_sessions.endings import Cause
 from expire_sessions.flows import ending, rotating, saving
 from expire_sessions.flows.facts import Announced
 from expire_sessions.flows.held import HeldSession
@@ -110,6 +112,11 @@ class HeldStore(TellingStore):
         """See ``cache_key``."""
         return self.cache_key
 
+    @property
+    def owner_id(self) -> str | None:
+        """The id of the session's user, as far as it was loaded. No round trip."""
+        return self._held.known.user_id
+
     def remember_before(self, before: Before | None) -> None:
         """Take what the history knows of the account, at a login: None is nothing."""
         self._held.announce_before(before)
@@ -134,9 +141,9 @@ class HeldStore(TellingStore):
             self._held.become_anonymous()
             self.modified = False
 
-    def remember_logout(self) -> None:
+    def remember_logout(self, context: Context = NO_CONTEXT) -> None:
         """Let the next flush count as a logout."""
-        self._held.announce_logout()
+        self._held.announce_flush(Cause(EndReason.LOGOUT, context))
 
     def _capped(self, age: int) -> int:
         """Return the seconds of an age, or those that are left of the absolute age."""
@@ -163,7 +170,7 @@ class HeldStore(TellingStore):
 
     def _deletion(self, session_key: str | None) -> Flow[bool]:
         key = self._held.key if session_key is None else session_key
-        return ending.end(self._held, key, EndReason.DELETED)
+        return ending.end(self._held, key, Cause(EndReason.DELETED))
 
     def _rotation(self, data: dict[str, Any]) -> Flow[None]:
         return rotating.cycle(self._held, data, self._age(), is_modified=self.modified)

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.sessions.backends.base import SessionBase
 
 from expire_sessions.access import LAST_ACCESS, LastAccess
+from expire_sessions.protocol.session_keys import session_id
 
 __all__ = ["TellingStore"]
 
@@ -18,6 +19,15 @@ class TellingStore(SessionBase):
 
     Reading it makes no query, and no round trip but the load.
     """
+
+    @property
+    def session_id(self) -> str | None:
+        """The public name of the session, which signals and the history have.
+
+        None where there is none yet. A login and a rotation give it another.
+        """
+        key = self.session_key
+        return None if key is None else session_id(key)
 
     @property
     def last_access(self) -> LastAccess | None:

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from typing import Final
 
+from expire_sessions.endings import Cause
 from expire_sessions.flows.ending import end_all_of
 from expire_sessions.flows.unfinished import Unfinished
 from expire_sessions.protocol import listing, notes
 from expire_sessions.protocol.members import Member
 from expire_sessions.protocol.session_keys import session_id as name_of
-from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.transport.running import run
 
@@ -36,19 +36,19 @@ class UserIndex:
         newest = listing.newest(self._connection.keys, self.user_id, most)
         return run(self._connection, newest)
 
-    def end_one(self, session_id: str) -> bool:
+    def end_one(self, session_id: str, cause: Cause) -> bool:
         """End a session by its id, or by that which rotations have given it since."""
         for _ in range(ROUNDS):
             keys = self._keys()
             ids = [session_id, *self._moves_of(session_id)]
             wanted = [key for key in keys if name_of(key) in ids]
-            if self._end(wanted, EndReason.ENDED):
+            if self._end(wanted, cause):
                 return True
             if len(ids) == 1:
                 break  # it is not on its way from one key to another
         return False
 
-    def end_all_but(self, spared: Collection[str], reason: EndReason) -> int:
+    def end_all_but(self, spared: Collection[str], cause: Cause) -> int:
         """End all sessions but those with these keys, wherever rotations move them.
 
         Returns:
@@ -62,7 +62,7 @@ class UserIndex:
             unwanted = [key for key in keys if name_of(key) not in ids]
             if not unwanted:
                 break
-            ended += self._end(unwanted, reason)
+            ended += self._end(unwanted, cause)
         return ended
 
     def _keys(self) -> set[str]:
@@ -78,13 +78,13 @@ class UserIndex:
         successors = notes.successors(self._connection.keys, [session_id])
         return run(self._connection, successors).get(session_id, [])
 
-    def _end(self, keys: Collection[str], reason: EndReason) -> int:
+    def _end(self, keys: Collection[str], cause: Cause) -> int:
         ending = end_all_of(
             self._connection,
             self.user_id,
             keys,
             self._unfinished,
             sender=self._sender,
-            reason=reason,
+            cause=cause,
         )
         return run(self._connection, ending)

@@ -14,12 +14,25 @@ from expire_sessions.models import LoggedSession
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.sessions import UserSessions
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+CHROME = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
+
 
 def sign_in(user: Any, cookies: dict[str, str] | None = None) -> SessionStore:
     """Sign a user in with a new browser, as a login view and the middleware do."""
     request = HttpRequest()
     request.COOKIES = cookies or {}
     request.META = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "worker"}
+    store = request.session = SessionStore()
+    login(request, user)
+    store.save()
+    return store
+
+
+def enter(user: Any, user_agent: str = FIREFOX, ip: str = "192.0.2.1") -> SessionStore:
+    """Sign in with a new browser of this kind, at this address."""
+    request = HttpRequest()
+    request.META = {"REMOTE_ADDR": ip, "HTTP_USER_AGENT": user_agent}
     store = request.session = SessionStore()
     login(request, user)
     store.save()

@@ -45,6 +45,8 @@ CACHES = {
         "OPTIONS": {"SERIALIZER": "django_redis.serializers.json.JSONSerializer"},
     }
 }
+# Django 6.1 warns without it; 5.2 does not know it.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 SESSION_ENGINE = "expire_sessions.backend"
 # Passwords are no subject here, and a slow hash only makes the tests slow.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -41,10 +41,21 @@ def change_while_looking_at_others(request: HttpRequest) -> HttpResponse:
     return HttpResponse(len(others))
 
 
+def change_after_a_look(request: HttpRequest) -> HttpResponse:
+    """Open a session that nothing keeps, then set a new password."""
+    user: Any = request.user
+    SessionStore(live_keys(user)[0]).load()
+    user.set_password(NEW)
+    user.save()
+    update_session_auth_hash(request, user)
+    return HttpResponse()
+
+
 urlpatterns = [
     *urls.urlpatterns,
     path("change/", PasswordChangeView.as_view(success_url="/whoami/")),
     path("look-and-change/", change_while_looking_at_others),
+    path("look-then-change/", change_after_a_look),
     path(
         "reset/<uidb64>/<token>/",
         PasswordResetConfirmView.as_view(success_url="/whoami/"),
@@ -123,6 +134,17 @@ def test_a_view_that_has_others_open_goes_on_too(
     assert reasons(ann) == ["password_changed", "", ""]
     assert [who(each) for each in (first, browser, last)] == ["", "ann", ""]
     assert reasons(ann) == ["password_changed", "", "flushed"]
+
+
+def test_a_view_that_has_looked_at_another_goes_on_too(
+    ann: Any, sign_in: SignIn, commits: Commits
+) -> None:
+    """The store of the other is gone when the password changes."""
+    sign_in(ann)
+    browser = sign_in(ann)
+    with commits():
+        browser.get("/look-then-change/")
+    assert live_keys(ann) == [key_of(browser)]
 
 
 @pytest.mark.django_db(transaction=True)

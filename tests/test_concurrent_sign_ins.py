@@ -1,12 +1,9 @@
 """A sign-in while the account is in use elsewhere, and one on a new device."""
 
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth import SESSION_KEY, login
-from django.http import HttpRequest
+from django.contrib.auth import SESSION_KEY
 from django.test import Client, override_settings
 from django.utils import timezone
 
@@ -15,26 +12,13 @@ from expire_sessions.backend import SessionStore
 from expire_sessions.clients import device
 from expire_sessions.context import Context
 from tests.asking import add_members, id_of, lose_payload
-from tests.sessions import log_in
-from tests.sessions import sign_in as sign_in_store
+from tests.sessions import CHROME, FIREFOX, enter, log_in
 
 pytestmark = pytest.mark.django_db
 
 Told = list[tuple[str, dict[str, Any]]]
 
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 NEWER = FIREFOX.replace("140", "141")
-CHROME = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
-
-
-def enter(user: Any, user_agent: str = FIREFOX, ip: str = "192.0.2.1") -> SessionStore:
-    """Sign in with a new browser."""
-    request = HttpRequest()
-    request.META = {"REMOTE_ADDR": ip, "HTTP_USER_AGENT": user_agent}
-    store = request.session = SessionStore()
-    login(request, user)
-    store.save()
-    return store
 
 
 def news(told: Told) -> list[tuple[Any, Any]]:
@@ -137,44 +121,6 @@ def test_a_session_is_not_compared_with_its_own_row() -> None:
     for live in (None, {"1"}):
         assert news_of(before, context, "1", live).concurrent is False
         assert news_of(before, context, "2", live).concurrent is True
-
-
-# The log.
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What is logged, details included."""
-    with caplog.at_level(logging.INFO, "expire_sessions"):
-        yield caplog
-
-
-def test_it_leaves_a_record(ann: Any, log: pytest.LogCaptureFixture) -> None:
-    first = enter(ann)
-    assert log.records == []
-    second = enter(ann, CHROME, "192.0.2.2")
-    (record,) = log.records
-    assert record.levelname == "INFO"
-    fields = ("event", "user_id", "ip", "device", "new_device")
-    assert [vars(record)[name] for name in fields] == [
-        "concurrent_sign_in",
-        id_of(ann),
-        "192.0.2.2",
-        "Chrome on Windows",
-        True,
-    ]
-    for store in (first, second):
-        assert str(store.session_key) not in f"{record.getMessage()} {vars(record)}"
-
-
-def test_a_client_cannot_write_lines_of_the_log(
-    ann: Any, log: pytest.LogCaptureFixture
-) -> None:
-    sign_in_store(ann)
-    enter(ann, "evil/1\r\nERROR\x1b[31m\u202e\u2028all")
-    (record,) = log.records
-    written = record.getMessage() + vars(record)["device"]
-    assert written.isprintable()
 
 
 def test_a_device_has_a_name_that_can_be_printed() -> None:

@@ -16,6 +16,7 @@ from redis.asyncio.connection import AbstractConnection as AsyncConnection
 from redis.connection import AbstractConnection
 
 from expire_sessions.backend import SessionStore
+from expire_sessions.noticing import arefusal
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import superuser_handler
 from expire_sessions.transport.connections import connection_for, forget_connections
@@ -180,6 +181,24 @@ def async_trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
     counted = counted_send(counter, AsyncConnection.send_packed_command)
     monkeypatch.setattr(AsyncConnection, "send_packed_command", counted)
     return counter
+
+
+def test_an_async_notice_does_not_block(
+    ann: Any, store: SessionStore, async_trips: Trips, trips: Trips
+) -> None:
+    """Nor does the refusal of an API client."""
+    dead = [sign_in_store(ann).session_key for _ in range(3)]
+    request = HttpRequest()
+    request.session = SessionStore(dead[1])
+
+    async def count() -> tuple[int, int]:
+        await SessionStore().aexists("x" * 32)  # connects
+        before = async_trips.sent, trips.sent
+        assert await SessionStore(dead[0]).anotice()
+        assert await arefusal(request)
+        return async_trips.sent - before[0], trips.sent - before[1]
+
+    assert asyncio.run(count()) == (6, 0)  # load, the reason, and that it was taken
 
 
 @pytest.mark.parametrize("is_due", [True, False])

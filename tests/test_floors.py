@@ -44,6 +44,7 @@ FLOORS = {
     "flows": 2,
     "telling": 2.4,
     "store": 2.5,
+    "acting": 2.6,  # asks stores whose they are
     "lifetimes": 2.6,
     "noticing": 2.7,
     "backend": 3,

@@ -294,7 +294,7 @@ def test_the_signals_tell_a_sessions_life(
     alone = (entering, started, rotated, ended)
     assert {kwargs["user_id"] for kwargs in alone} == {str(ann.pk)}
     assert together["ended"] == (Ended(str(ann.pk), ended["session_id"]),)
-    assert entering["context"] == Context(ip="127.0.0.1", user_agent="Test")
+    assert entering["context"] == Context("127.0.0.1", "Test", by=str(ann.pk))
     assert started["live"] == {entering["session_id"]}
     limits = Limits(max_users=1, log_limit=None)
     assert started["context"] == replace(entering["context"], limits=limits)

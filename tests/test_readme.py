@@ -1,11 +1,10 @@
 """The examples of the README do what it says of them: they are run as they stand."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,11 +19,9 @@ from expire_sessions.clients import describe
 from expire_sessions.models import FailedSignIns, LoggedSession
 from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import expire_check
+from tests import examples
 from tests.accounts.models import Subscription
 from tests.sessions import sign_in
-
-README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.+?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -39,13 +36,7 @@ def myproject(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return clients
 
 
-def run_example(name: str) -> dict[str, Any]:
-    """Run the one block that defines ``name``; return what it has defined."""
-    pattern = rf"^(def {name}\(|{name} = )"
-    (block,) = (each for each in BLOCKS if re.search(pattern, each, re.MULTILINE))
-    namespace: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - ours
-    return namespace
+run_example = partial(examples.run_example, "README.md")
 
 
 @contextmanager

@@ -110,6 +110,8 @@ def test_moving_a_session_that_has_ended_leaves_the_request_anonymous(
     sign_in_store(ann)
     late.session.cycle_key()
     assert late.session.session_key is None
+    notice = getattr(late.session, "notice", None)
+    assert getattr(notice, "reason", None) == (None if moved else "evicted")
     assert dict(late.session.items()) == {}
     assert len(live_keys(ann)) == 1
 

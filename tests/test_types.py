@@ -43,6 +43,11 @@ def test_code_that_is_typed_runs(ann: Any, request_of_ann: HttpRequest) -> None:
     assert typing_usage.client_ip(request_of_ann) is None
     assert typing_usage.before(sign_in(ann)) == "127.0.0.1 worker"
     assert typing_usage.before(SessionStore()) == ""
+    key = sign_in(ann).session_key
+    sign_in(ann)
+    told = typing_usage.reason(request_of_ann, SessionStore(key))
+    assert told.startswith("evicted worker You signed in")
+    assert typing_usage.reason(request_of_ann, SessionStore()) == ""
     typing_usage.listen()
 
 

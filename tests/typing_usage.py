@@ -21,6 +21,8 @@ from expire_sessions.models import (
     LoggedSessionManager,
     LoggedSessionQuerySet,
 )
+from expire_sessions.notices import Notice
+from expire_sessions.noticing import Refusal, refusal
 from expire_sessions.sessions import SessionInfo, UserSessions
 from expire_sessions.signals import expire_check, session_ended
 
@@ -51,7 +53,7 @@ def names(user: AbstractBaseUser) -> list[str]:
 @login_required
 def sessions(request: HttpRequest) -> HttpResponse:
     """List the sessions of who is signed in, without another look at who it is."""
-    mine = UserSessions(request.user, request.session.session_key)
+    mine = UserSessions(request.user, request.session.session_key, by=request.user)
     assert_type(mine.list(), list[SessionInfo])
     for session in mine.list():
         assert_type(session.session_id, str)
@@ -70,6 +72,18 @@ def before(session: SessionStore) -> str:
     assert_type(access.when, datetime.datetime)
     assert_type(access.failures, int)
     return f"{access.ip} {access.device}"
+
+
+def reason(request: HttpRequest, session: SessionStore) -> str:
+    """Tell why the session before has ended."""
+    assert_type(refusal(request), Refusal | None)
+    assert_type(session.session_id, str | None)
+    notice = session.notice
+    assert_type(notice, Notice | None)
+    if notice is None:
+        return ""
+    assert_type(notice.when, datetime.datetime)
+    return f"{notice.reason} {notice.by} {notice}"
 
 
 def narrowed(request: HttpRequest) -> list[SessionInfo]:

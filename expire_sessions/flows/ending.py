@@ -6,7 +6,7 @@ from typing import Final
 
 from django.contrib.sessions.backends.base import UpdateError
 
-from expire_sessions.endings import Ended, tell_ended
+from expire_sessions.endings import Cause, Ended, tell_ended
 from expire_sessions.flows.farewells import drop_changes
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.flows.limiting import notice_for
@@ -26,7 +26,7 @@ BATCH: Final = 100
 """Sessions ended in one round trip: a millisecond of the server's time."""
 
 
-def end(session: HeldSession, key: str | None, reason: EndReason) -> Flow[bool]:
+def end(session: HeldSession, key: str | None, cause: Cause) -> Flow[bool]:
     """End a session, wherever rotations have moved it; True if it was live.
 
     Args:
@@ -45,31 +45,31 @@ def end(session: HeldSession, key: str | None, reason: EndReason) -> Flow[bool]:
         user_id, is_anonymous = yield from _owner_of(session, key)
     what, keys = END + key, session.connection.keys
     # Who ends the own session knows why.
-    notice = NO_NOTICE if is_own else notice_for(reason)
+    notice = NO_NOTICE if is_own else notice_for(cause.reason)
     removed = yield from ask(
         commands.remove(keys, key, user_id, unfinished.name(what), notice)
     )
     unfinished.done(what)
     if not removed.payload:
-        reason = EndReason.EXPIRED
+        cause = Cause(EndReason.EXPIRED)
     # A loaded session that is in no index any more was ended, and told, elsewhere.
     # Where the payload did not tell whose it is, the history may know.
     if not is_anonymous and (removed.member or removed.payload or not is_known):
         owner, ids = removed.user_id or user_id, (session_id(key), *removed.ids)
         ended = [Ended.after_moves(owner, ids)]
-        yield from call(partial(tell_ended, session.sender, ended, reason))
+        yield from call(partial(tell_ended, session.sender, ended, *cause))
     return removed.payload
 
 
 def flush(session: HeldSession) -> Flow[None]:
     """End the session, and go on without one."""
-    yield from end(session, session.key, session.announced.reason)
+    yield from end(session, session.key, session.announced.cause)
     session.become_anonymous()
 
 
 def leave(session: HeldSession) -> Flow[None]:
     """End the session in Redis; what is in memory goes on under a new key."""
-    if not (yield from end(session, session.key, session.announced.reason)):
+    if not (yield from end(session, session.key, session.announced.cause)):
         raise UpdateError  # it was ended elsewhere, and does not come back
     session.draw_key()
 
@@ -77,7 +77,7 @@ def leave(session: HeldSession) -> Flow[None]:
 def expire(session: HeldSession, *, must_create: bool) -> Flow[None]:
     """Save with an age of zero or less: the session ends, or never begins."""
     if not must_create and not (
-        yield from end(session, session.key, EndReason.EXPIRED)
+        yield from end(session, session.key, Cause(EndReason.EXPIRED))
     ):
         yield from drop_changes(session, session.known.user_id)
     session.forget()
@@ -90,7 +90,7 @@ def end_all_of(  # noqa: PLR0913 - whose, which, who asks and why
     unfinished: Unfinished,
     *,
     sender: type,
-    reason: EndReason,
+    cause: Cause,
 ) -> Flow[int]:
     """End sessions of a user from outside; return how many were live.
 
@@ -100,7 +100,7 @@ def end_all_of(  # noqa: PLR0913 - whose, which, who asks and why
     while waiting:
         batch, waiting = waiting[:BATCH], waiting[BATCH:]
         calls = [(key, unfinished.name(key)) for key in batch]
-        notice = notice_for(reason)
+        notice = notice_for(cause.reason)
         removals = yield from ask(
             commands.remove_many(connection.keys, user_id, calls, notice)
         )
@@ -111,7 +111,7 @@ def end_all_of(  # noqa: PLR0913 - whose, which, who asks and why
         ]
         for key in batch:
             unfinished.done(key)
-        yield from call(partial(tell_ended, sender, found, reason))
+        yield from call(partial(tell_ended, sender, found, *cause))
         ended += len(found)
     return ended
 

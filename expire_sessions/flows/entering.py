@@ -94,15 +94,16 @@ def place(
         )
     except StoreRefused:
         # As lost: a repetition that succeeds opens the row again.
-        yield from _tell_own_end(session, user_id, EndReason.LOST)
+        yield from _tell_own_end(session, user_id, limits, EndReason.LOST)
         raise
     session.unfinished.done(SAVE)
     if limits is not None and saved.outcome is Outcome.REFUSED:
         session.unfinished.entered = None
-        yield from _tell_own_end(session, user_id, EndReason.REFUSED)
-        yield from refuse(session, str(user_id), limits)
+        yield from _tell_own_end(session, user_id, limits, EndReason.REFUSED)
+        news = _news(session, str(user_id), saved)
+        yield from refuse(session, str(user_id), limits, news)
     if saved.outcome is Outcome.UNFIT:
-        yield from _not_placed(session, mode, user_id)
+        yield from _not_placed(session, mode, user_id, limits)
     session.remember(user_id, payload)
     yield from forget_farewell(session)
     if user_id is not None:
@@ -124,8 +125,9 @@ def _entry_of(
     """Return how a login takes its place, and the notice of those that end for it."""
     login = session.login_of(user_id)
     user_agent = login.context.user_agent
+    by = device(user_agent) if user_agent else ""
     entry = commands.Entry(limits.policy != EVICT, login.browser)
-    return entry, notice_for(EndReason.EVICTED, device(user_agent or ""))
+    return entry, notice_for(EndReason.EVICTED, by)
 
 
 def _placed(
@@ -161,12 +163,12 @@ def _news(session: HeldSession, user_id: str, saved: Saved) -> News:
 
 
 def _not_placed(
-    session: HeldSession, mode: Mode, user_id: str | None
+    session: HeldSession, mode: Mode, user_id: str | None, limits: Limits | None
 ) -> Flow[NoReturn]:
     session.unfinished.entered = None
     if mode is Mode.NEW:
         raise CreateError
-    yield from _tell_own_end(session, user_id, EndReason.INTERRUPTED)
+    yield from _tell_own_end(session, user_id, limits, EndReason.INTERRUPTED)
     raise UpdateError
 
 
@@ -185,8 +187,9 @@ def _tell_entering(session: HeldSession, user_id: str) -> Flow[None]:
 
 
 def _tell_own_end(
-    session: HeldSession, user_id: str | None, reason: EndReason
+    session: HeldSession, user_id: str | None, limits: Limits | None, reason: EndReason
 ) -> Flow[None]:
     if user_id is not None:
         ended = [Ended(user_id, session.id)]
-        yield from call(partial(tell_ended, session.sender, ended, reason))
+        context = session.context_of(user_id, limits)
+        yield from call(partial(tell_ended, session.sender, ended, reason, context))

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 
 from expire_sessions.access import Before
 from expire_sessions.context import NO_CONTEXT, Context
+from expire_sessions.endings import FLUSHED, Cause
 from expire_sessions.limits import Limits
 from expire_sessions.protocol.lives import Word
-from expire_sessions.reasons import EndReason
 
 __all__ = ["NOTHING", "NOTHING_ANNOUNCED", "Announced", "Farewell", "Known"]
 
@@ -44,7 +44,7 @@ class Announced:
     before: Before | None = None
     """What the history knew of the account; None: it was not asked."""
 
-    reason: EndReason = EndReason.FLUSHED
+    cause: Cause = FLUSHED
     """Why the next flush ends the session."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from expire_sessions.access import Before
 from expire_sessions.conf import conf
 from expire_sessions.context import Context
+from expire_sessions.endings import FLUSHED, Cause
 from expire_sessions.flows.facts import (
     NOTHING,
     NOTHING_ANNOUNCED,
@@ -23,7 +24,6 @@ from expire_sessions.protocol.session_keys import (
     new_session_key,
     session_id,
 )
-from expire_sessions.reasons import EndReason
 from expire_sessions.transport.connections import Connection
 from expire_sessions.transport.seen import Lease
 
@@ -63,20 +63,20 @@ class HeldSession:
 
     def announce_login(self, login: "Announced") -> None:
         """Take what is known of a login, for the save that makes it effective."""
-        before, reason = self.announced.before, self.announced.reason
-        self.announced = replace(login, before=before, reason=reason)
+        before, cause = self.announced.before, self.announced.cause
+        self.announced = replace(login, before=before, cause=cause)
 
     def drop_login(self) -> None:
         """Forget a login that has come to nothing."""
-        self.announced = replace(NOTHING_ANNOUNCED, reason=self.announced.reason)
+        self.announced = replace(NOTHING_ANNOUNCED, cause=self.announced.cause)
 
     def announce_before(self, before: Before | None) -> None:
         """Take what was before a login, to be compared with it."""
         self.announced = replace(self.announced, before=before)
 
-    def announce_logout(self) -> None:
-        """Let the next flush count as a logout."""
-        self.announced = replace(self.announced, reason=EndReason.LOGOUT)
+    def announce_flush(self, cause: Cause) -> None:
+        """Take why the next flush ends the session."""
+        self.announced = replace(self.announced, cause=cause)
 
     @property
     def id(self) -> str:
@@ -126,7 +126,7 @@ class HeldSession:
         """Know nothing of a session in Redis."""
         self.known = NOTHING
         self.lease = None
-        self.announced = replace(self.announced, reason=EndReason.FLUSHED)
+        self.announce_flush(FLUSHED)
         self._forget_move()
 
     def draw_key(self) -> None:

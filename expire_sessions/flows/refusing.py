@@ -5,6 +5,7 @@ from typing import Final, NoReturn
 
 from django.utils.translation import gettext_lazy as _
 
+from expire_sessions.access import News
 from expire_sessions.exceptions import SessionLimitReached
 from expire_sessions.flows.held import HeldSession
 from expire_sessions.limits import Limits
@@ -23,8 +24,13 @@ REFUSAL: Final = _(
 """A person reads it: it must not sound like a wrong password."""
 
 
-def refuse(session: HeldSession, user_id: str, limits: Limits) -> Flow[NoReturn]:
+def refuse(
+    session: HeldSession, user_id: str, limits: Limits, news: News
+) -> Flow[NoReturn]:
     """Tell that there was no free place. Nothing was changed in Redis.
+
+    Args:
+        news: the login, compared with those before it.
 
     Raises:
         SessionLimitReached: always.
@@ -35,6 +41,7 @@ def refuse(session: HeldSession, user_id: str, limits: Limits) -> Flow[NoReturn]
         user_id=user_id,
         session_id=session.id,
         context=session.context_of(user_id, limits),
+        **news._asdict(),
     )
     yield from call(refused)
     raise SessionLimitReached(REFUSAL, limits.policy)

@@ -36,7 +36,7 @@ def cycle(
     elif is_its_users and age > 0:
         yield from _rotate(session, data, age, is_modified=is_modified)
     else:
-        ended = yield from end(session, session.key, session.announced.reason)
+        ended = yield from end(session, session.key, session.announced.cause)
         if ended or session.known.user_id is None:
             session.draw_key()
         else:

@@ -24,7 +24,7 @@ from django.db.models.signals import post_delete, post_init, post_save, pre_save
 from expire_sessions import signals
 from expire_sessions.in_use import forget_stores
 from expire_sessions.loaded import note_user
-from expire_sessions.receivers import access, account, logins, records, settings
+from expire_sessions.receivers import access, account, audit, logins, records, settings
 
 __all__ = ["connect"]
 
@@ -39,9 +39,11 @@ PAIRS: Final = (
     (signals.session_entering, records.write_row),
     (signals.session_started, records.settle_rows),
     (signals.session_started, access.note_told),
-    (signals.session_started, access.log_concurrent),
+    (signals.session_started, audit.log_started),
+    (signals.session_refused, audit.log_refused),
     (signals.session_rotated, records.follow_row),
     (signals.sessions_ended, records.close_rows),
+    (signals.sessions_ended, audit.log_ended),
     (signals.sessions_swept, records.sweep_rows),
     (signals.sessions_swept, account.sweep_disallowed),
     (request_started, forget_stores),

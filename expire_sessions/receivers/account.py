@@ -15,6 +15,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 
 from expire_sessions.accounts import may_have_sessions, tells_activity
+from expire_sessions.acting import acting_user_id
 from expire_sessions.endings import Live
 from expire_sessions.exceptions import ExpireSessionsError
 from expire_sessions.in_use import stores_in_use
@@ -129,11 +130,13 @@ def _end_after_commit(
 ) -> None:
     # By the field of the user model: a child of it has a primary key of another kind.
     pk = getattr(user, get_user_model()._meta.pk.attname)
-    end = partial(_end, pk, reason, spared)
+    end = partial(_end, pk, reason, spared, acting_user_id())
     transaction.on_commit(end, using=using, robust=True)
 
 
-def _end(pk: Any, reason: EndReason, spared: Collection[SessionBase]) -> None:
+def _end(
+    pk: Any, reason: EndReason, spared: Collection[SessionBase], by: str | None
+) -> None:
     """End the sessions of a user, but those of the request that is being handled.
 
     To spare one is safe. It goes on if it is given the new hash, by
@@ -144,7 +147,7 @@ def _end(pk: Any, reason: EndReason, spared: Collection[SessionBase]) -> None:
     # Their keys of now: the session may have been given a new one before the commit.
     keys = [store.session_key for store in spared if store.session_key is not None]
     try:
-        sessions = UserSessions.of_pk(pk, keys)
+        sessions = UserSessions.of_pk(pk, keys, by=by)
         end = sessions.end_others if keys else sessions.end_all
         end(reason)
     except ExpireSessionsError as error:  # an outage, or a test run without a Redis

@@ -45,7 +45,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
         return
     user_id = user_id_of(user)
     limits = _limits_of(user_id, user)
-    context = describe(request)
+    context = describe(request, user_id)
     mark = _mark_of(request, context)
     login = Announced(user_id, user, context, limits=limits, browser=mark)
     session.remember_login(login)
@@ -53,11 +53,12 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
         _take_place(request, session)
 
 
-def remember_logout(*, request: Any, **kwargs: object) -> None:
-    """Tell the session that the flush to come is a logout."""
+def remember_logout(*, request: Any, user: Any, **kwargs: object) -> None:
+    """Tell the session that the flush to come is a logout, and whose."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        session.remember_logout()
+        by = user_id_of(user) if hasattr(user, "_meta") else None
+        session.remember_logout(describe(request, by))
 
 
 def give_place_back(*, request: Any = None, **kwargs: object) -> None:
