@@ -9,6 +9,7 @@ import hashlib
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -18,6 +19,7 @@ from expire_sessions.clients import describe
 from expire_sessions.exceptions import SessionLimitReached
 from expire_sessions.flows.held import Announced
 from expire_sessions.limits import Limits, limits_for
+from expire_sessions.pending import PENDING
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.users import user_id_of
 
@@ -38,6 +40,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
         return
+    session.pop(PENDING, None)  # whoever it was of: somebody signs in now
     user_id = user_id_of(user)
     limits = _limits_of(user_id, user)
     login = Announced(
@@ -45,7 +48,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     )
     session.remember_login(login)
     if limits is not None and limits.policy != EVICT:
-        _take_place(request, session)
+        _take_place(request, session, user)
 
 
 def remember_logout(*, request: Any, **kwargs: object) -> None:
@@ -64,18 +67,30 @@ def _limits_of(user_id: str, user: Any) -> Limits | None:
     return limits
 
 
-def _take_place(request: Any, session: SessionStore) -> None:
+def _take_place(request: Any, session: SessionStore, user: Any) -> None:
     try:
         session.save()
-    except SessionLimitReached:
+    except SessionLimitReached as error:
+        error.user, error.backend = user, session.get(BACKEND_SESSION_KEY, "")
         session.drop_login()
-        if hasattr(request, "user"):
-            request.user = AnonymousUser()
+        _forget_user(request)
         raise
     except UpdateError as error:
         raise SessionInterrupted(
             "The session of this browser has ended before the login was complete."
         ) from error
+
+
+def _forget_user(request: Any) -> None:
+    """Take back what Django's ``login()``, and ``alogin()`` from 6.0 on, has set."""
+    if hasattr(request, "user"):
+        request.user = AnonymousUser()
+    if hasattr(request, "auser"):
+        request.auser = _nobody
+
+
+async def _nobody() -> AnonymousUser:
+    return AnonymousUser()
 
 
 def _mark_of(request: Any) -> str:
