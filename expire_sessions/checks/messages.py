@@ -12,6 +12,7 @@ class Section(StrEnum):
 
     INSTALL = "Put it into your project"
     SETTINGS = "Settings"
+    LIMIT = "At the limit"
     SERVER = "The Redis server"
     SENTINEL = "Sentinel"
     TIMEOUTS = "Time-outs"
