@@ -1,5 +1,7 @@
 """Everything this package raises on its own account, in one tree."""
 
+from typing import Any
+
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 
 __all__ = [
@@ -41,6 +43,12 @@ class SessionLimitReached(ExpireSessionsError, PermissionDenied):
         super().__init__(message)
         self.policy = policy
         """What holds for this user: ``"refuse"`` or ``"ask"``."""
+
+        self.user: Any = None
+        """Who wanted to sign in; None where it was not by Django's ``login()``."""
+
+        self.backend = ""
+        """The path of the backend that has authenticated them."""
 
 
 class StoreUnavailable(ExpireSessionsError):

@@ -3,15 +3,15 @@
 import datetime
 from typing import Any
 
+from expire_sessions.claims import ClaimableStore
 from expire_sessions.protocol import reads
-from expire_sessions.store import HeldStore
 from expire_sessions.tracebacks import without_keys
 from expire_sessions.transport.running import aask, ask
 
 __all__ = ["AgedStore"]
 
 
-class AgedStore(HeldStore):
+class AgedStore(ClaimableStore):
     """A session store with an absolute age, beside those that Django knows."""
 
     @without_keys

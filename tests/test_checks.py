@@ -17,6 +17,7 @@ from expire_sessions.checks import (
     check_cache,
     check_deployed_cache,
     check_engine,
+    check_policy,
     check_server,
     check_settings,
     check_table,
@@ -128,6 +129,7 @@ ALL = (
     check_installed,
     check_engine,
     check_settings,
+    check_policy,
     check_cache,
     check_deployed_cache,
     check_server,
@@ -201,7 +203,7 @@ def test_the_ids_are_those_of_the_code() -> None:
 def test_each_check_is_registered() -> None:
     registered: set[Any] = {*registry.registered_checks}
     always = {check_settings, check_engine, check_cache, check_installed, check_table}
-    assert always <= registered
+    assert {*always, check_policy} <= registered
     assert {check_server, check_deployed_cache} <= {*registry.deployment_checks}
 
 

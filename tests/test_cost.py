@@ -21,6 +21,7 @@ from expire_sessions.sessions import UserSessions
 from expire_sessions.signals import superuser_handler
 from expire_sessions.transport.connections import connection_for, forget_connections
 from tests.asking import add_members, index_name, redis_client
+from tests.choosing import CHOOSE, asking, offered, try_login, waiting
 from tests.sessions import key_of
 from tests.sessions import sign_in as sign_in_store
 
@@ -364,3 +365,18 @@ def test_all_requests_and_threads_of_a_process_share_one_client(
         thread.join()
     assert built == []
     assert len(set(map(id, clients))) == 1
+
+
+@pytest.mark.django_db
+def test_to_ask_costs_what_the_readme_says(
+    ann: Any, trips: Trips, django_assert_num_queries: Any
+) -> None:
+    with asking():
+        sign_in_store(ann)
+        waiting().post(CHOOSE, {"all": ""})
+        browser = Client()
+        assert trips.during(lambda: try_login(browser)) == 2
+        with django_assert_num_queries(2):
+            assert trips.during(lambda: browser.get(CHOOSE)) == 3
+        chosen = {"session": offered(browser.get(CHOOSE))}
+        assert trips.during(lambda: browser.post(CHOOSE, chosen)) == 9

@@ -39,12 +39,14 @@ FLOORS = {
     "context": 0.3,  # carries limits
     "clients": 0.4,
     "access": 0.5,  # names devices
+    "answers": 0.5,
     "endings": 0.4,  # sends signals
     "transport": 1,
     "flows": 2,
     "telling": 2.4,
     "store": 2.5,
     "acting": 2.6,  # asks stores whose they are
+    "claims": 2.55,
     "lifetimes": 2.6,
     "noticing": 2.7,
     "backend": 3,
@@ -54,6 +56,9 @@ FLOORS = {
     "history": 4.1,
     "sessions": 4,
     "lookback": 4,
+    "pending": 4,
+    "choices": 4.1,  # asks what sessions there are
+    "middleware": 4.2,  # keeps who is pending
     "adoption": 4.2,  # has the history make rows
     "admin": 5,
     "checks": 5,
@@ -61,8 +66,10 @@ FLOORS = {
     "receivers": 5,
     "templatetags": 5,
     "testing": 5,
+    "views": 5,
     "apps": 6,
     "management": 6,
+    "urls": 6,
 }
 """A fraction orders neighbours on one floor."""
 

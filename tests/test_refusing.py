@@ -1,5 +1,6 @@
 """The policy "refuse": a login that finds no free place leaves nothing behind."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,11 +44,16 @@ def attempt(request: pytest.FixtureRequest) -> Iterator[Login]:
         yield lambda request, user: loop(alogin(request, user))
 
 
+async def nobody() -> AnonymousUser:
+    return AnonymousUser()
+
+
 def request_with(**data: Any) -> Any:
     """Return a request whose anonymous session holds something."""
     request = HttpRequest()
     request.session = SessionStore()
     request.user = AnonymousUser()
+    request.auser = nobody
     request.session.update(data)
     if data:
         request.session.save()
@@ -73,6 +79,7 @@ def test_nothing_stays_of_a_refused_login(ann: Any, attempt: Login, told: Any) -
     assert live_ids(ann) == ids(first)
     assert members(ann) == [first.session_key]
     assert not request.user.is_authenticated
+    assert not asyncio.run(request.auser()).is_authenticated
     assert dict(request.session.items()) == {}
     assert request.session.is_empty()
     assert redis_client().dbsize() == keys

@@ -22,6 +22,9 @@ W037 the session cache has no time-out of its own (``--deploy``)
 W038 its sentinels have none of their own (``--deploy``)
 W039 an operation may wait for longer than a web server does (``--deploy``)
 W040 the server has replicas and does not wait for them (``--deploy``)
+E046 the policy is "ask", and the middleware that asks is missing
+E047 the policy is "ask", and the page on which people choose has no address
+W048 the policy is "refuse", and who is refused sees no page that says why
 W041 the table of the login history is missing or old (``--database``)
 W049 the idle age is shorter than the touch interval
 W050 a setting allows more than the preset
@@ -36,6 +39,7 @@ from expire_sessions.checks.cache import check_cache, check_deployed_cache
 from expire_sessions.checks.database import check_table
 from expire_sessions.checks.engine import check_engine
 from expire_sessions.checks.names import check_settings
+from expire_sessions.checks.policy import check_policy
 from expire_sessions.checks.server import check_server
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "check_cache",
     "check_deployed_cache",
     "check_engine",
+    "check_policy",
     "check_server",
     "check_settings",
     "check_table",
@@ -55,6 +60,7 @@ def register() -> None:
     checks.register(check_engine)
     checks.register(check_settings)
     checks.register(check_ages)
+    checks.register(check_policy)
     checks.register(check_cache, checks.Tags.caches)
     checks.register(check_deployed_cache, checks.Tags.caches, deploy=True)
     checks.register(check_server, checks.Tags.caches, deploy=True)

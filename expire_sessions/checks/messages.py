@@ -13,6 +13,7 @@ class Section(StrEnum):
     INSTALL = "Put it into your project"
     SETTINGS = "Settings"
     LIFETIMES = "Lifetimes"
+    LIMIT = "At the limit"
     SERVER = "The Redis server"
     SENTINEL = "Sentinel"
     TIMEOUTS = "Time-outs"

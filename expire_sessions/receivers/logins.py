@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -17,9 +18,10 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from expire_sessions.backend import SessionStore
 from expire_sessions.clients import describe
 from expire_sessions.context import Context
-from expire_sessions.exceptions import StoreUnavailable
+from expire_sessions.exceptions import SessionLimitReached, StoreUnavailable
 from expire_sessions.flows.facts import Announced
 from expire_sessions.limits import Limits, limits_for
+from expire_sessions.pending import PENDING
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.users import user_id_of
 
@@ -43,6 +45,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
         return
+    session.pop(PENDING, None)  # whoever it was of: somebody signs in now
     user_id = user_id_of(user)
     limits = _limits_of(user_id, user)
     context = describe(request, user_id)
@@ -50,7 +53,7 @@ def remember_login(*, request: Any, user: Any, **kwargs: object) -> None:
     login = Announced(user_id, user, context, limits=limits, browser=mark)
     session.remember_login(login)
     if limits is not None and limits.policy != EVICT:
-        _take_place(request, session)
+        _take_place(request, session, user)
 
 
 def remember_logout(*, request: Any, user: Any, **kwargs: object) -> None:
@@ -82,20 +85,33 @@ def _limits_of(user_id: str, user: Any) -> Limits | None:
     return limits
 
 
-def _take_place(request: Any, session: SessionStore) -> None:
+def _take_place(request: Any, session: SessionStore, user: Any) -> None:
     try:
         session.save()
     except Exception as error:
         # Whatever it was: nobody is signed in, in Redis or here.
+        if isinstance(error, SessionLimitReached):
+            error.user, error.backend = user, session.get(BACKEND_SESSION_KEY, "")
         session.drop_login()
-        if hasattr(request, "user"):
-            request.user = AnonymousUser()
+        _forget_user(request)
         if isinstance(error, UpdateError):
             raise SessionInterrupted(
                 "The session of this browser has ended before the login was complete."
             ) from error
         raise
     setattr(request, PLACED, True)
+
+
+def _forget_user(request: Any) -> None:
+    """Take back what Django's ``login()``, and ``alogin()`` from 6.0 on, has set."""
+    if hasattr(request, "user"):
+        request.user = AnonymousUser()
+    if hasattr(request, "auser"):
+        request.auser = _nobody
+
+
+async def _nobody() -> AnonymousUser:
+    return AnonymousUser()
 
 
 def _mark_of(request: Any, context: Context) -> str:
