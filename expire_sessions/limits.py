@@ -54,7 +54,7 @@ class Limits:
         usual = project.SESSION_COOKIE_AGE
         ages = (self.idle_age, self.absolute_age, conf.notice_age, usual)
         idle, absolute, notice, usual = (int((age or 0) * 1000) for age in ages)
-        return Ages(idle, absolute, notice, usual, version or "-")
+        return Ages(idle, absolute, notice, usual, version=version or "-")
 
 
 class Answers:

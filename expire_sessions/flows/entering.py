@@ -1,6 +1,5 @@
 """A session gets its place in Redis: a new one, or one that has just got its user."""
 
-from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -133,7 +132,7 @@ def _entry_of(
 def _placed(
     session: HeldSession, user_id: str, saved: Saved, limits: Limits | None
 ) -> Flow[None]:
-    session.announced = replace(session.announced, is_placed=True)
+    session.announce_placed()
     session.lease = lease_of(saved.left)
     session.mark_seen()
     yield from tell_others_ended(session, saved, limits)

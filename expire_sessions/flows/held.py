@@ -70,6 +70,11 @@ class HeldSession:
         """Forget a login that has come to nothing."""
         self.announced = replace(NOTHING_ANNOUNCED, cause=self.announced.cause)
 
+    def announce_placed(self) -> None:
+        """Note that the login which was announced has its place."""
+        if self.is_signing_in:
+            self.announced = replace(self.announced, is_placed=True)
+
     def announce_before(self, before: Before | None) -> None:
         """Take what was before a login, to be compared with it."""
         self.announced = replace(self.announced, before=before)

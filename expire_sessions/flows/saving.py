@@ -12,9 +12,11 @@ from expire_sessions.flows.payloads import user_id_in
 from expire_sessions.flows.rotating import finish_rotation
 from expire_sessions.protocol import commands
 from expire_sessions.protocol.asking import ask
+from expire_sessions.protocol.lives import NO_AGES, Ages
 from expire_sessions.protocol.modes import Mode
 from expire_sessions.protocol.replies import Kept
 from expire_sessions.transport.running import Flow
+from expire_sessions.transport.seen import lease_of
 
 __all__ = ["OrdinarySave", "SaveOptions", "save_of"]
 
@@ -50,7 +52,10 @@ class OrdinarySave:
         self._user_id = session.known.user_id
         self._payload = payload = session.encoded(data)
         is_as_loaded = not how.is_modified and _is_as_loaded(session, payload)
-        life = None if session.lease is None else session.lease.life_of_save(how.age)
+        ages = _ages_of_login(session)
+        life = None
+        if session.lease is not None and not ages.version:
+            life = session.lease.life_of_save(how.age)
         self.command = commands.save(
             session.connection.keys,
             Mode.KEEP if is_as_loaded else Mode.UPDATE,
@@ -58,6 +63,7 @@ class OrdinarySave:
             user_id=self._user_id,
             payload=b"" if is_as_loaded else payload,
             age=life or how.age,
+            ages=ages,
             has_ages=life is None,
         )
 
@@ -73,8 +79,22 @@ class OrdinarySave:
         session.remember(self._user_id, self._payload)
         if self._user_id is None:
             return None
+        if kept.left is not None:
+            session.lease = lease_of(kept.left)
+        session.announce_placed()
         session.mark_seen()
         return keep_within(session, kept.members)
+
+
+def _ages_of_login(session: HeldSession) -> Ages:
+    """Return the ages that begin anew where somebody signs in to the own session again.
+
+    It goes on, and has its place and its row.
+    """
+    limits = session.announced.limits
+    if not session.is_signing_in or limits is None:
+        return NO_AGES
+    return limits.ages._replace(anew=1)
 
 
 def save_of(
@@ -88,7 +108,6 @@ def save_of(
         and how.age > 0
         and known.user_id == user_id_in(data)
         and not session.is_interrupted
-        and not session.is_signing_in
     )
     return (
         OrdinarySave(session, data, how) if is_ordinary else _save(session, data, how)
@@ -112,11 +131,7 @@ def _save(session: HeldSession, data: Data, how: SaveOptions) -> Flow[None]:
         yield from expire(session, must_create=is_new or how.must_create)
     elif is_new and not how.must_create:
         yield from create(session, user_id, session.encoded(data), how.age)
-    elif (
-        how.must_create
-        or user_id != session.known.user_id
-        or (user_id is not None and session.is_signing_in)
-    ):
+    elif how.must_create or user_id != session.known.user_id:
         mode = Mode.NEW if how.must_create else Mode.UPDATE
         yield from place(session, mode, user_id, session.encoded(data), how.age)
     else:

@@ -40,6 +40,9 @@ class Ages(NamedTuple):
     usual: int = 0
     """The age that a session has of its own, where it has lost what was known of it."""
 
+    anew: int = 0
+    """1: they begin anew, in a session that has them: its user signs in again."""
+
     version: str = ""
     """The settings that they were made of; empty: they are not to be set."""
 

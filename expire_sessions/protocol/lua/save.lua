@@ -13,7 +13,7 @@
 --       2 data of the payload; "" with "keep", "see" and "join"
 --       3 its own age in milliseconds; 0 leaves the age as it is ("keep", "see" and "join");
 --         behind it, where they are to be set, its other ages: " <idle> <absolute>
---         <notice> <usual own age> <version>", see life.lua
+--         <notice> <usual own age> <1: begin anew> <version>", see life.lua
 --       4 session key, the member of the index
 --       and for a call with a name, which may end sessions:
 --       5 the name: where the reply is lost the call is sent again, and is known by it
@@ -119,11 +119,12 @@ end
 
 -- Return the life that the ages make of the one it had, if it had one.
 local function life_of_ages(had, now, is_member)
-  local idle, absolute, notice, usual, version =
-    string.match(ages, "^(%d+) (%d+) (%d+) (%d+) (%S+)$")
-  if had and had.version == version and not entering then return had end
+  local idle, absolute, notice, usual, anew, version =
+    string.match(ages, "^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+)$")
+  local is_login = entering or anew == "1"
+  if had and had.version == version and not is_login then return had end
   local life = {
-    login = had and not entering and had.login or now, own = had and had.own,
+    login = had and not is_login and had.login or now, own = had and had.own,
     idle = tonumber(idle), absolute = tonumber(absolute), notice = tonumber(notice),
     version = version,
   }
