@@ -57,6 +57,9 @@ LIVES = (
 WITHOUT_RACES = ("-m", "not race")
 """For combinations that change nothing about them."""
 
+QUICK = ("-m", "not race and not once")
+"""For those between the oldest and the newest."""
+
 PROJECTS = "tests/test_testing_projects.py"
 
 
@@ -128,7 +131,8 @@ def tests(session: nox.Session) -> None:
 def matrix(session: nox.Session, django: str) -> None:
     """The tests on each Python with each Django."""
     session.install("-e.", *group("tests"), f"django~={django}.0")
-    run_tests(session, *WITHOUT_RACES)
+    is_newest = (session.python, django) == (PYTHONS[-1], DJANGOS[-1])
+    run_tests(session, *(WITHOUT_RACES if is_newest else QUICK))
 
 
 @nox.session(python=PYTHONS[0])

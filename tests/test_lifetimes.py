@@ -474,3 +474,24 @@ def test_the_date_of_its_end_is_that_of_its_age(ann: Any, later: Passing) -> Non
     loaded.load()
     until = (loaded.get_expiry_date() - timezone.now()).total_seconds()
     assert until == pytest.approx(loaded.get_expiry_age(), abs=2)
+
+
+@pytest.mark.parametrize("interval", [60, None])
+def test_its_browser_learns_which_age_it_was(
+    ann: Any, later: Passing, interval: int | None
+) -> None:
+    """A busy session was not idle, also where requests only read it."""
+    with override_settings(EXPIRE_ABSOLUTE_AGE=HOUR, EXPIRE_TOUCH_INTERVAL=interval):
+        busy = sign_in_store(ann)
+        for _ in range(6):
+            later(590, busy.session_key)
+            assert is_live(busy.session_key)
+        later(70, busy.session_key)
+        notice = SessionStore(busy.session_key).notice
+        assert notice is not None
+        assert notice.reason == "absolute"
+        away = sign_in_store(ann)
+        later(IDLE + 1, away.session_key)
+        notice = SessionStore(away.session_key).notice
+        assert notice is not None
+        assert notice.reason == "idle"
