@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from example_project.demo.accounts import ANN, BOB, ROOT, Account
-from example_project.demo.browsers import ENDED, SIGNED_OUT
+from example_project.demo.accounts import ANN, BOB, CLEO, DAN, ROOT, Account
+from example_project.demo.pages import SIGNED_OUT
 from tests.test_demo import demo_on_terminal
 
 pytest.importorskip("playwright", reason="It is for nox -s browser.")
@@ -27,6 +27,8 @@ CUT_OFF = """() => [...document.querySelectorAll("main *")]
         || element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)
     .map(element => element.outerHTML.slice(0, 80))"""
 """The elements that stand out of the window, or out of what holds them."""
+
+ENDED = "so this one was signed out."
 
 Open = Callable[..., Page]
 
@@ -55,11 +57,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def sign_in(chromium: Browser, site: str) -> Iterator[Open]:
-    """Sign in with a new profile; return the page that follows."""
+def try_sign_in(chromium: Browser, site: str) -> Iterator[Open]:
+    """Fill in the login form with a new profile; return the page, whatever it is."""
     opened: list[Page] = []
 
-    def sign_in(account: Account, window: ViewportSize, scheme: str = "light") -> Page:
+    def try_sign_in(
+        account: Account, window: ViewportSize, scheme: str = "light"
+    ) -> Page:
         dark = scheme == "dark"
         page = chromium.new_page(
             viewport=window, color_scheme="dark" if dark else "light"
@@ -69,12 +73,23 @@ def sign_in(chromium: Browser, site: str) -> Iterator[Open]:
         page.fill("[name=username]", account.name)
         page.fill("[name=password]", account.password)
         page.click("main button")
+        return page
+
+    yield try_sign_in
+    for page in opened:
+        page.close()
+
+
+@pytest.fixture
+def sign_in(try_sign_in: Open) -> Open:
+    """Sign in with a new profile; return the page that follows."""
+
+    def sign_in(account: Account, window: ViewportSize, scheme: str = "light") -> Page:
+        page = try_sign_in(account, window, scheme)
         page.wait_for_selector("text=You have signed in.")
         return page
 
-    yield sign_in
-    for page in opened:
-        page.close()
+    return sign_in
 
 
 @pytest.mark.parametrize("window", [PHONE, TABLET, DESKTOP], ids=lambda w: w["width"])
