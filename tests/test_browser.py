@@ -143,6 +143,32 @@ def test_a_session_that_ended_is_told_once(sign_in: Open) -> None:
     assert first.locator("#ended").count() == 0
 
 
+def test_a_login_that_is_refused_fits_a_phone(try_sign_in: Open) -> None:
+    page = try_sign_in(CLEO, PHONE)
+    page.wait_for_selector("text=Your password is right")
+    assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_on_a_phone_the_choice_fits_and_needs_no_mouse(try_sign_in: Open) -> None:
+    page = try_sign_in(DAN, PHONE)
+    page.wait_for_selector("text=Choose which devices to sign out")
+    assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    for key, focused in (
+        ("Tab", "input[name=session]"),
+        ("Space", "input[name=session]:checked"),
+        ("Tab", "button.first"),
+    ):
+        page.keyboard.press(key)
+        assert page.locator(f"{focused}:focus-visible").count() == 1
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(outline) == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#user:text-is('{DAN.name}')")
+    assert page.locator("tr[data-session]").count() == 1
+
+
 def test_the_admin_shows_how_sessions_ended(sign_in: Open, site: str) -> None:
     page = sign_in(ROOT, DESKTOP)
     page.goto(f"{site}admin/expire_sessions/loggedsession/")
