@@ -41,6 +41,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "expire_sessions.middleware.AskMiddleware",
 ]
 ROOT_URLCONF = "example_project.urls"
 TEMPLATES = [

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from example_project.demo.accounts import ANN, BOB, ROOT, Account
-from example_project.demo.browsers import ENDED, SIGNED_OUT
+from example_project.demo.accounts import ANN, BOB, CLEO, DAN, ROOT, Account
+from example_project.demo.pages import SIGNED_OUT
 from tests.test_demo import demo_on_terminal
 
 pytest.importorskip("playwright", reason="It is for nox -s browser.")
@@ -27,6 +27,8 @@ CUT_OFF = """() => [...document.querySelectorAll("main *")]
         || element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)
     .map(element => element.outerHTML.slice(0, 80))"""
 """The elements that stand out of the window, or out of what holds them."""
+
+ENDED = "so this one was signed out."
 
 Open = Callable[..., Page]
 
@@ -55,11 +57,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def sign_in(chromium: Browser, site: str) -> Iterator[Open]:
-    """Sign in with a new profile; return the page that follows."""
+def try_sign_in(chromium: Browser, site: str) -> Iterator[Open]:
+    """Fill in the login form with a new profile; return the page, whatever it is."""
     opened: list[Page] = []
 
-    def sign_in(account: Account, window: ViewportSize, scheme: str = "light") -> Page:
+    def try_sign_in(
+        account: Account, window: ViewportSize, scheme: str = "light"
+    ) -> Page:
         dark = scheme == "dark"
         page = chromium.new_page(
             viewport=window, color_scheme="dark" if dark else "light"
@@ -69,12 +73,23 @@ def sign_in(chromium: Browser, site: str) -> Iterator[Open]:
         page.fill("[name=username]", account.name)
         page.fill("[name=password]", account.password)
         page.click("main button")
+        return page
+
+    yield try_sign_in
+    for page in opened:
+        page.close()
+
+
+@pytest.fixture
+def sign_in(try_sign_in: Open) -> Open:
+    """Sign in with a new profile; return the page that follows."""
+
+    def sign_in(account: Account, window: ViewportSize, scheme: str = "light") -> Page:
+        page = try_sign_in(account, window, scheme)
         page.wait_for_selector("text=You have signed in.")
         return page
 
-    yield sign_in
-    for page in opened:
-        page.close()
+    return sign_in
 
 
 @pytest.mark.parametrize("window", [PHONE, TABLET, DESKTOP], ids=lambda w: w["width"])
@@ -126,6 +141,32 @@ def test_a_session_that_ended_is_told_once(sign_in: Open) -> None:
     assert ENDED in " ".join(first.inner_text("main").split())
     first.reload()
     assert first.locator("#ended").count() == 0
+
+
+def test_a_login_that_is_refused_fits_a_phone(try_sign_in: Open) -> None:
+    page = try_sign_in(CLEO, PHONE)
+    page.wait_for_selector("text=Your password is right")
+    assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_on_a_phone_the_choice_fits_and_needs_no_mouse(try_sign_in: Open) -> None:
+    page = try_sign_in(DAN, PHONE)
+    page.wait_for_selector("text=Choose which devices to sign out")
+    assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    for key, focused in (
+        ("Tab", "input[name=session]"),
+        ("Space", "input[name=session]:checked"),
+        ("Tab", "button.first"),
+    ):
+        page.keyboard.press(key)
+        assert page.locator(f"{focused}:focus-visible").count() == 1
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(outline) == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#user:text-is('{DAN.name}')")
+    assert page.locator("tr[data-session]").count() == 1
 
 
 def test_the_admin_shows_how_sessions_ended(sign_in: Open, site: str) -> None:

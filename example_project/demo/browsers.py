@@ -1,14 +1,12 @@
 """Browsers: HTTP clients, each with cookies and a user agent of its own."""
 
-import re
 from contextlib import ExitStack
-from typing import Final, NamedTuple
+from typing import Final
 
 import httpx
 
 from example_project.demo.accounts import Account
-
-NOBODY: Final = "nobody"
+from example_project.demo.pages import Home, hidden_in, home_in, offers_in
 
 WEBKIT: Final = "AppleWebKit/537.36 (KHTML, like Gecko)"
 USER_AGENTS: Final = {
@@ -34,24 +32,9 @@ USER_AGENTS: Final = {
 }
 NAMES: Final = tuple(USER_AGENTS)
 
-TOKEN: Final = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
-USER: Final = re.compile(r'<span id="user">(.*?)</span>')
-SESSION: Final = re.compile(r'<tr data-session="\w{64}">')
-SIGNED_OUT: Final = "You have signed out."
-ENDED: Final = "so this one was signed out."
-
-
-class Page(NamedTuple):
-    """What the home page shows."""
-
-    user: str
-    """Whom the site takes this browser for."""
-
-    sessions: int
-    """How many live sessions it lists."""
-
-    told: str | None
-    """What it says about the end of a session: SIGNED_OUT, ENDED or nothing."""
+HTML: Final = "text/html"
+JSON: Final = "application/json"
+CHOICE: Final = "/sessions/choose/"
 
 
 class Browser:
@@ -65,36 +48,48 @@ class Browser:
         self.name = name
         self._client = client
 
-    def sign_in(self, account: Account) -> Page:
+    def sign_in(self, account: Account) -> Home:
         """Fill in the login form; return the page that follows."""
-        form = {"username": account.name, "password": account.password}
-        return _read(self._submit("/login/", form, form_on="/login/"))
+        return home_in(self.try_sign_in(account).raise_for_status().text)
 
-    def sign_out(self) -> Page:
+    def try_sign_in(
+        self, account: Account, *, to: str = "", accept: str = HTML
+    ) -> httpx.Response:
+        """Fill in the login form; return what is answered, whatever it is.
+
+        Args:
+            to: where to go on then; the home page, where it is empty.
+            accept: the type of answer that this client prefers.
+        """
+        form = {"username": account.name, "password": account.password, "next": to}
+        return self._submit("/login/", form, form_on="/login/", accept=accept)
+
+    def sign_out(self) -> Home:
         """Press "Sign out" on the home page; return the page that follows."""
-        return _read(self._submit("/logout/", {}, form_on="/"))
+        page = self._submit("/logout/", {}, form_on="/")
+        return home_in(page.raise_for_status().text)
 
-    def home(self) -> Page:
+    def home(self) -> Home:
         """Ask for the home page."""
-        return _read(self._page("/"))
+        return home_in(self._page("/"))
+
+    def offers(self) -> dict[str, str]:
+        """Return the devices that may be chosen at the limit, each with its value."""
+        return offers_in(self._page(CHOICE))
+
+    def choose(self, value: str) -> httpx.Response:
+        """Choose one of them; return the page that follows."""
+        chosen = self._submit(CHOICE, {"session": value}, form_on=CHOICE)
+        return chosen.raise_for_status()
 
     def _page(self, path: str) -> str:
         return self._client.get(path).raise_for_status().text
 
-    def _submit(self, path: str, data: dict[str, str], *, form_on: str) -> str:
-        token = TOKEN.search(self._page(form_on))
-        hidden = {"csrfmiddlewaretoken": token[1]} if token else {}
-        response = self._client.post(path, data={**data, **hidden})
-        return response.raise_for_status().text
-
-
-def _read(html: str) -> Page:
-    user = USER.search(html)
-    return Page(
-        user=user[1] if user else NOBODY,
-        sessions=len(SESSION.findall(html)),
-        told=next((text for text in (SIGNED_OUT, ENDED) if text in html), None),
-    )
+    def _submit(
+        self, path: str, data: dict[str, str], *, form_on: str, accept: str = HTML
+    ) -> httpx.Response:
+        form = {**data, **hidden_in(self._page(form_on))}
+        return self._client.post(path, data=form, headers={"Accept": accept})
 
 
 class Browsers(ExitStack):
