@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -124,5 +125,6 @@ def test_pydoc_shows_the_sessions_without_a_project() -> None:
     env = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     for method in ("list", "end", "end_others", "end_all"):
-        assert f"{method}(self" in done.stdout
+        # Python 3.13 puts a long one on several lines.
+        assert re.search(rf" {method}\([\s|]*self", done.stdout)
     assert "problem in" not in done.stdout
