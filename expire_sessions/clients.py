@@ -133,8 +133,8 @@ def _ip(request: HttpRequest) -> str | None:
     try:
         found = conf.client_ip(request)
     except Exception:
-        # A function of the project: whatever it raises, the login goes on.
-        logger.exception("EXPIRE_CLIENT_IP failed; the login is kept without an IP")
+        # A function of the project: whatever it raises, a login or logout goes on.
+        logger.exception("EXPIRE_CLIENT_IP failed; no IP address is known then.")
         return None
     address = _address(str(found))
     if address is None and no_address.has_come():
