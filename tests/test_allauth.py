@@ -63,7 +63,7 @@ def test_its_login_refuses(ann: Any) -> None:
     with override_settings(EXPIRE_POLICY="refuse"):
         response = browser.post(LOGIN, FORM)
     assert response.status_code == 403
-    assert "Your password is right" in response.text
+    assert "Your sign-in details are right" in response.text
     assert who(browser) == ""
     assert live_ids(ann) == ids(first)
     first.flush()

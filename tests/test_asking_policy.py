@@ -261,7 +261,7 @@ def test_a_client_that_asks_for_json_is_told_where_to_choose(ann: Any) -> None:
     response = try_login(browser, next="/get/hello/")
     assert response.status_code == 403
     told = response.json()
-    assert told.pop("detail").startswith("Your password is right")
+    assert told.pop("detail").startswith("Your sign-in details are right")
     assert told == {"code": "session_limit_reached", "choose": CHOOSE}
     assert "no-store" in response.headers["Cache-Control"]
     assert "Accept" in response.headers["Vary"]

@@ -145,7 +145,7 @@ def test_a_session_that_ended_is_told_once(sign_in: Open) -> None:
 
 def test_a_login_that_is_refused_fits_a_phone(try_sign_in: Open) -> None:
     page = try_sign_in(CLEO, PHONE)
-    page.wait_for_selector("text=Your password is right")
+    page.wait_for_selector("text=Your sign-in details are right")
     assert page.evaluate(CUT_OFF) == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 

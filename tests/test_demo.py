@@ -159,7 +159,9 @@ def test_a_login_is_refused_and_a_person_is_asked(text: str) -> None:
     ):
         assert f"   ok  {line}\n" in text
     words = " ".join(text.split())
-    assert "ok Its page says: Your password is right, but this account is" in words
+    assert (
+        "ok Its page says: Your sign-in details are right, but this account is" in words
+    )
     assert "ok Its page says: You were signed out here from another device" in words
     assert len(re.findall(r"^   cleo .* refused$", text, re.MULTILINE)) == 4
 

@@ -12,7 +12,7 @@ from tests.sessions import ids, live_ids, sign_in
 
 pytestmark = pytest.mark.django_db
 
-WHY = "Your password is right, but this account is signed in on as many devices"
+WHY = "Your sign-in details are right, but this account is signed in on as many devices"
 
 
 @pytest.fixture(autouse=True)

@@ -140,7 +140,7 @@ def test_it_reads_as_no_wrong_password(ann: Any) -> None:
     sign_in_store(ann)
     with pytest.raises(PermissionDenied) as caught:
         sign_in_store(ann)
-    assert "password is right" in str(caught.value)
+    assert "details are right" in str(caught.value)
     assert "Sign out on one of them" in str(caught.value)
     assert SessionLimitReached.code == "session_limit_reached"
 

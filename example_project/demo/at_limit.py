@@ -12,8 +12,8 @@ from example_project.demo.verified import TOLD_ENDED, sign_in, verify_in, verify
 
 FIREFOX, CHROME, *_ = NAMES
 REFUSAL: Final = (
-    "Your password is right, but this account is signed in on as many devices as it may"
-    " be. Sign out on one of them, then sign in here again."
+    "Your sign-in details are right, but this account is signed in on as many devices"
+    " as it may be. Sign out on one of them, then sign in here again."
 )
 CODE: Final = "session_limit_reached"
 WANTED: Final = "/?from=a-mail"

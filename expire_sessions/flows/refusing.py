@@ -18,8 +18,8 @@ EVICT: Final = "evict"
 """The one policy under which a login is never refused."""
 
 REFUSAL: Final = _(
-    "Your password is right, but this account is signed in on as many devices as it may"
-    " be. Sign out on one of them, then sign in here again."
+    "Your sign-in details are right, but this account is signed in on as many devices"
+    " as it may be. Sign out on one of them, then sign in here again."
 )
 """A person reads it: it must not sound like a wrong password."""
 
