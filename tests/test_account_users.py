@@ -173,10 +173,12 @@ def test_a_save_in_the_thread_of_an_event_loop(
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
     async def save() -> None:
-        deactivate(ann)
+        try:
+            deactivate(ann)
+        finally:
+            connections.close_all()  # those of the loop
 
     asyncio.run(save())
-    connections.close_all()
     assert (live(ann), reasons(ann)) == (0, ["deactivated"])
 
 

@@ -95,12 +95,12 @@ class BareUser(models.Model):
     is_anonymous = False
     is_authenticated = True
 
+    def __str__(self) -> str:
+        return self.username
+
     def get_session_auth_hash(self) -> str:
         """Return nothing: Django asks for it from 6.1 on."""
         return ""
-
-    def __str__(self) -> str:
-        return self.username
 
 
 def awkward_key() -> str:
