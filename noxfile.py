@@ -215,7 +215,7 @@ def package(session: nox.Session) -> None:
         (wheel,) = (away / "dist").glob("*.whl")
         check_content(session, wheel)
         session.install(str(wheel))
-        for name in ("tests", "example_project"):
+        for name in ("tests", "example_project", "docs"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(name, away / name, ignore=ignored)
         for name in ("pyproject.toml", "README.md"):
