@@ -63,7 +63,7 @@ class Choice:
 
     def end_chosen(self) -> None:
         """End them: three round trips for each, or for all."""
-        sessions = UserSessions(self.user)
+        sessions = UserSessions(self.user, by=self.user)
         if self.ends_all:
             sessions.end_all()
             return

@@ -109,7 +109,10 @@ def _next_of(request: HttpRequest) -> str:
 
 
 def _back_of(request: HttpRequest) -> str:
-    """Return the page of the login: mostly its form is sent to where it was."""
-    if prefers_json(request):
+    """Return the page of the login: mostly its form is sent to where it was.
+
+    A link that signs in by itself would do so again, and may work once only.
+    """
+    if request.method != "POST" or prefers_json(request):
         return resolve_url(settings.LOGIN_URL)
     return request.get_full_path()

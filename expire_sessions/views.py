@@ -64,6 +64,10 @@ def choose(request: HttpRequest) -> HttpResponse:
     pending = pending_in(session)
     user = None if pending is None else pending.user()
     if not isinstance(session, SessionStore) or pending is None or user is None:
+        if request.method == "POST" and session.is_empty():
+            # A second click, which still has the cookie from before the first: Django
+            # would answer it by deleting the new one.
+            request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
         return _over(request)
     if request.method != "POST":
         return _page(request, Choice.of(user))

@@ -13,6 +13,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.core import serializers
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.db.models.signals import post_delete
 from django.test import Client, override_settings
 
 from expire_sessions import receivers
@@ -287,3 +288,10 @@ def test_a_user_model_with_neither_password_nor_is_active(commits: Commits) -> N
     with commits():
         user.delete()
     assert live_keys(pk) == []
+
+
+def test_a_copy_in_another_database_ends_nothing(ann: Any, commits: Commits) -> None:
+    sign_in(ann)
+    with commits():
+        post_delete.send(sender=type(ann), instance=ann, using="archive")
+    assert live(ann) == 1

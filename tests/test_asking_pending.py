@@ -277,3 +277,15 @@ def test_who_was_faster_has_the_place(ann: Any) -> None:
     browser.post(CHOOSE, {"session": offered(page)})
     assert live_ids(ann) == ids(SessionStore(key_of(browser)))
     assert who(browser) == "ann"
+
+
+def test_a_second_click_leaves_the_new_cookie_alone(ann: Any) -> None:
+    """It comes with the cookie from before the first, which Django would delete."""
+    sign_in(ann)
+    browser = waiting()
+    twin = Client()
+    twin.cookies["sessionid"] = key_of(browser)
+    assert browser.post(CHOOSE, {"all": ""}).status_code == 302
+    late = twin.post(CHOOSE, {"all": ""})
+    assert "sessionid" not in late.cookies
+    assert who(browser) == "ann"

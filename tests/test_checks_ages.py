@@ -21,6 +21,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("W050", {"EXPIRE_PRESET": "pci", "EXPIRE_IDLE_AGE": None}),
     ("W050", {"EXPIRE_PRESET": "aal3", "EXPIRE_ABSOLUTE_AGE": DAY}),
     ("W050", {"EXPIRE_PRESET": "stig", "EXPIRE_MAX_USERS": 0}),
+    ("W050", {"EXPIRE_PRESET": "stig", "EXPIRE_IDLE_AGE": 900}),
     ("W051", {"EXPIRE_IDLE_AGE": HOUR, "EXPIRE_ABSOLUTE_AGE": HOUR}),
     ("W051", {"EXPIRE_IDLE_AGE": HOUR, "SESSION_COOKIE_AGE": HOUR}),
 ]
@@ -30,6 +31,7 @@ RIGHT: list[dict[str, Any]] = [
     {"EXPIRE_IDLE_AGE": 30, "EXPIRE_TOUCH_INTERVAL": 3},
     {"EXPIRE_PRESET": "pci", "EXPIRE_IDLE_AGE": 300},
     {"EXPIRE_PRESET": "stig"},
+    {"EXPIRE_PRESET": "stig", "EXPIRE_IDLE_AGE": 600},
     {
         "EXPIRE_IDLE_AGE": HOUR,
         "SESSION_COOKIE_AGE": HOUR,

@@ -248,3 +248,12 @@ def test_the_answer_to_a_first_click_that_comes_late_is_not_taken(ann: Any) -> N
     first["x"] = 1
     with pytest.raises(UpdateError):
         first.save()
+
+
+def test_a_login_in_its_own_session_keeps_it_where_the_page_fails(ann: Any) -> None:
+    """The browser has its cookie already."""
+    browser = Client(raise_request_exception=False)
+    log_in(browser, "ann")
+    name = {"username": "ann", "password": "ann"}
+    assert browser.get("/login-and-raise/", name).status_code == 500
+    assert browser.get("/whoami/").content == b"ann"

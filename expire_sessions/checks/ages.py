@@ -54,7 +54,14 @@ def _ages_that_end_it_first(idle: float) -> Iterator[tuple[str, float]]:
 
 def _check_preset() -> Iterator[CheckMessage]:
     preset = PRESETS.get(str(conf.preset))
-    for name, asked in ({} if preset is None else preset.settings).items():
+    if preset is None:
+        return
+    of_all = dict(preset.settings)
+    if (
+        preset.staff_idle_age and conf.staff_idle_age is None
+    ):  # a setting is in its place
+        of_all[type(conf).idle_age.name] = preset.staff_idle_age
+    for name, asked in of_all.items():
         value = KNOWN[name].read()
         if not value or value > asked:  # None and 0: no such age, no limit
             text = (

@@ -66,9 +66,17 @@ def connect() -> None:
     # For each model by name: a receiver of every model's post_delete would take the
     # fast way of deleting from all of them.
     for model in apps.get_models(include_auto_created=True, include_swapped=True):
-        if issubclass(model, AbstractBaseUser | get_user_model()):
+        if _is_user(model):
+            # The row of a child may go alone, and its user stay.
+            concrete: Any = model._meta.concrete_model
+            is_child = any(map(_is_user, concrete._meta.parents))
             for of_model, receives in OF_USERS:
-                _connect(of_model, receives, model)
+                if not (is_child and of_model is post_delete):
+                    _connect(of_model, receives, model)
+
+
+def _is_user(model: Any) -> bool:
+    return issubclass(model, AbstractBaseUser | get_user_model())
 
 
 def _connect(signal: Any, receiver: Any, sender: Any = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import SessionBase
-from django.db import transaction
+from django.db import router, transaction
 
 from expire_sessions.accounts import may_have_sessions, tells_activity
 from expire_sessions.acting import acting_user_id
@@ -50,6 +50,11 @@ LATER: Final = {
 """What to do where Redis did not answer."""
 
 Fields = Collection[str] | None
+
+
+def _is_elsewhere(using: str) -> bool:
+    """Tell whether a database is not that of the users who sign in: an archive."""
+    return using != router.db_for_write(get_user_model())
 
 
 def _harmless(receiver: Callable[..., None]) -> Callable[..., None]:
@@ -129,6 +134,8 @@ def _end_after_commit(
     user: Any, using: str, reason: EndReason, spared: Collection[SessionBase] = ()
 ) -> None:
     # By the field of the user model: a child of it has a primary key of another kind.
+    if _is_elsewhere(using):
+        return
     pk = getattr(user, get_user_model()._meta.pk.attname)
     end = partial(_end, pk, reason, spared, acting_user_id())
     transaction.on_commit(end, using=using, robust=True)

@@ -86,6 +86,7 @@ def _limits_of(user_id: str, user: Any) -> Limits | None:
 
 
 def _take_place(request: Any, session: SessionStore, user: Any) -> None:
+    is_own = session.owner_id == user_id_of(user)
     try:
         session.save()
     except Exception as error:
@@ -99,7 +100,8 @@ def _take_place(request: Any, session: SessionStore, user: Any) -> None:
                 "The session of this browser has ended before the login was complete."
             ) from error
         raise
-    setattr(request, PLACED, True)
+    # Of a login in its own session the browser has the cookie already.
+    setattr(request, PLACED, not is_own)
 
 
 def _forget_user(request: Any) -> None:
