@@ -238,6 +238,16 @@ def test_other_models_of_the_same_user(model: Any, commits: Commits) -> None:
 
 
 @override_settings(AUTH_USER_MODEL="accounts.UuidUser")
+def test_the_row_of_a_child_may_go_alone(commits: Commits) -> None:
+    member = UuidMember.objects.create(username="uma")
+    user = UuidUser.objects.get(pk=member.pk)
+    sign_in(user)
+    with commits():
+        member.delete(keep_parents=True)
+    assert len(live_keys(str(user.pk))) == 1
+
+
+@override_settings(AUTH_USER_MODEL="accounts.UuidUser")
 def test_users_of_a_model_that_is_not_in_use(ann: Any, commits: Commits) -> None:
     with override_settings(AUTH_USER_MODEL="auth.User"):
         sign_in(ann)
