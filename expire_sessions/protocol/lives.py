@@ -50,7 +50,7 @@ class Ages(NamedTuple):
 NO_AGES: Final = Ages()
 
 LIFE: Final = Struct(">dddddd")
-TOLD: Final = Struct(">ddd")
+TOLD: Final = Struct(">dd")
 """As life.lua packs them. Text would take a script twice as long."""
 
 
@@ -59,9 +59,6 @@ class Left(NamedTuple):
 
     idle: float
     """Its idle age; 0: none."""
-
-    until_end: float
-    """Until it ends, however busy it is."""
 
     absolute: float | None
     """What is left of its absolute age."""
@@ -103,8 +100,8 @@ def read_left(told: bytes) -> Left | None:
     """Read what life.lua tells."""
     if not told:
         return None
-    idle, until_end, absolute = TOLD.unpack(told)
-    return Left(idle, until_end, None if absolute < 0 else absolute)
+    idle, absolute = TOLD.unpack(told)
+    return Left(idle, None if absolute < 0 else absolute)
 
 
 def notice_of(age: int, reason: str, by: str = "") -> Notice:

@@ -48,10 +48,10 @@ local function ttl_of(life, now)
   return life.idle > 0 and math.min(life.idle, left) or left
 end
 
--- Say how long it may live to those who load it: idle age, what is left of it, and of its
--- absolute age (-1: there is none).
+-- Tell those who load it its idle age, and what is left of its absolute age (-1: it has
+-- none).
 local function told(life, now)
-  return struct.pack(">ddd", life.idle, left_of(life, now), absolute_left(life, now) or -1)
+  return struct.pack(">dd", life.idle, absolute_left(life, now) or -1)
 end
 
 local function write_life(name, life, now)

@@ -51,7 +51,6 @@ local LIST_AT_MOST = 100  -- sessions of a user that a login looks at below the 
 local LOOK_AT_LEAST = 10  -- the oldest that each new session looks at beyond that
 local A_MINUTE = 60000
 
-
 local mode, data, me = ARGV[1], ARGV[2], ARGV[4]
 local age, ages = tonumber(ARGV[3]), nil
 if not age then
