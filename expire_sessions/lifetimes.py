@@ -40,6 +40,10 @@ class AgedStore(ClaimableStore):
         """
         return self._capped(super().get_expiry_age(**kwargs))
 
+    async def aget_expiry_age(self, **kwargs: Any) -> int:
+        """See ``get_expiry_age``."""
+        return self._capped(await super().aget_expiry_age(**kwargs))
+
     def get_expiry_date(self, **kwargs: Any) -> datetime.datetime:
         """Return when the session ends. See ``get_expiry_age``."""
         return self._not_after_end(super().get_expiry_date(**kwargs))
@@ -54,10 +58,6 @@ class AgedStore(ClaimableStore):
             return date
         end = datetime.datetime.now(date.tzinfo) + datetime.timedelta(seconds=left)
         return min(date, end)
-
-    async def aget_expiry_age(self, **kwargs: Any) -> int:
-        """See ``get_expiry_age``."""
-        return self._capped(await super().aget_expiry_age(**kwargs))
 
 
 def _seconds(milliseconds: int) -> int | None:

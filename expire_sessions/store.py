@@ -162,9 +162,8 @@ class HeldStore(TellingStore):
             raise UpdateError
         self.modified |= held.known.is_new
         if held.farewell is not None and "_auth_user_id" not in data:
-            data[NOTICE] = list(
-                held.farewell.word
-            )  # another cookie takes that one's place
+            # Another cookie takes the place of the one that leads to it.
+            data[NOTICE] = list(held.farewell.word)
         how = SaveOptions(self._age(), must_create, self.modified)
         return saving.save_of(held, data, how)
 

@@ -27,10 +27,7 @@ from expire_sessions.protocol.modes import Mode, Outcome
 from expire_sessions.protocol.replies import Saved
 from expire_sessions.protocol.session_keys import session_id
 from expire_sessions.reasons import EndReason
-from expire_sessions.signals import (
-    session_entering,
-    session_started,
-)
+from expire_sessions.signals import session_entering, session_started
 from expire_sessions.transport.running import Flow, call
 from expire_sessions.transport.seen import lease_of
 

@@ -54,8 +54,10 @@ class HeldSession:
         self.key = key if is_session_key(key) else None
         self.known = NOTHING
         self.lease: Lease | None = None
+        """What is known of its ages; None: it has none, or nobody has asked."""
+
         self.farewell: Farewell | None = None
-        """How long it may live, when it was last asked for; None: it has no ages."""
+        """The session before it, until its browser has been told of the end."""
 
         self.announced = NOTHING_ANNOUNCED
         self._unfinished: Unfinished | None = None

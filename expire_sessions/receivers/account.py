@@ -133,9 +133,9 @@ def sweep_disallowed(*, live: tuple[Live, ...] | None, **kwargs: object) -> None
 def _end_after_commit(
     user: Any, using: str, reason: EndReason, spared: Collection[SessionBase] = ()
 ) -> None:
-    # By the field of the user model: a child of it has a primary key of another kind.
     if _is_elsewhere(using):
         return
+    # By the field of the user model: a child of it has a primary key of another kind.
     pk = getattr(user, get_user_model()._meta.pk.attname)
     end = partial(_end, pk, reason, spared, acting_user_id())
     transaction.on_commit(end, using=using, robust=True)

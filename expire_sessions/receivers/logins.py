@@ -20,14 +20,13 @@ from expire_sessions.clients import describe
 from expire_sessions.context import Context
 from expire_sessions.exceptions import SessionLimitReached, StoreUnavailable
 from expire_sessions.flows.facts import Announced
+from expire_sessions.flows.refusing import EVICT
 from expire_sessions.limits import Limits, limits_for
 from expire_sessions.pending import PENDING
 from expire_sessions.transport.connections import session_connection
 from expire_sessions.users import user_id_of
 
 __all__ = ["give_place_back", "remember_login", "remember_logout"]
-
-EVICT: Final = "evict"
 
 PLACED: Final = "_expire_sessions_placed"
 """The attribute of a request whose login has its place already."""
